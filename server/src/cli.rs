@@ -389,17 +389,17 @@ pub enum LogCommand {
     Verify(NodeArgs),
     /// Print what the journal holds, a line a frame
     Dump(NodeArgs),
-    /// Bring up a folder whose journal is damaged, by giving up what cannot be read
+    /// Mend a folder whose journal or segments are damaged, by giving up what cannot be read
     Repair(RepairArgs),
 }
 
-/// What to give up of a damaged journal.
+/// What to give up of a damaged journal. A damaged segment loses what cannot be read under either.
 #[derive(Debug, Clone, Args)]
 pub struct RepairArgs {
     /// The data folder
     #[command(flatten)]
     pub node: NodeArgs,
-    /// Cut at the first damage: everything that came after it is lost
+    /// Cut the journal at the first damage: everything that came after it is lost
     #[arg(long, required_unless_present = "skip", conflicts_with = "skip")]
     pub truncate: bool,
     /// Leave out what cannot be read: lost records become empty ones, everything else stays

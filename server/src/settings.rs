@@ -11,8 +11,7 @@ use serde::Deserialize;
 use crate::cli::{DurabilityName, ServeArgs};
 use crate::machine;
 
-/// How fast all callers of all HTTP APIs together may call unless it is said: 10,000 calls a second, 5,000 at once, as the
-/// service's accounts begin with.
+/// How fast callers of all HTTP APIs may call together unless it is said: as the service's accounts begin with.
 const API_THROTTLE: Throttle = Throttle { rate_thousandths: 10_000_000, burst: 5_000 };
 
 /// Seconds that a subscription to a shard lasts unless it is said, and at most: what clients of the service expect.
@@ -44,6 +43,8 @@ pub struct Settings {
     pub kinesis_read_limits: bool,
     /// How long a Kinesis consumer's subscription to a shard lasts.
     pub kinesis_subscription_time: Duration,
+    /// How often queries look for newer versions of reference data, unless it is as often as the service does.
+    pub reference_scan_seconds: Option<std::num::NonZeroU64>,
     /// A certificate and its key, to listen under TLS too.
     pub tls: Option<TlsFiles>,
     /// Whether HTTP is taken under TLS only.
@@ -154,6 +155,7 @@ struct SettingsFile {
     kafka_create_topics: bool,
     kinesis_read_limits: bool,
     kinesis_subscription_seconds: Option<u64>,
+    reference_scan_seconds: Option<std::num::NonZeroU64>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
     require_tls: bool,
@@ -288,13 +290,13 @@ impl Settings {
             dev: args.dev || file.dev,
             aws_listen: args.aws_listen.or(file.aws_listen).unwrap_or_else(|| loopback(4566)),
             eventhubs_listen: args.eventhubs_listen.or(file.eventhubs_listen).unwrap_or_else(|| loopback(5672)),
-            eventhubs_tls_listen: (args.eventhubs_tls_listen.or(file.eventhubs_tls_listen))
-                .unwrap_or_else(|| loopback(5671)),
+            eventhubs_tls_listen: args.eventhubs_tls_listen.or(file.eventhubs_tls_listen).unwrap_or(loopback(5671)),
             kafka_listen: args.kafka_listen.or(file.kafka_listen).unwrap_or_else(|| loopback(9092)),
             kafka_tls_listen: args.kafka_tls_listen.or(file.kafka_tls_listen).unwrap_or_else(|| loopback(9093)),
             kafka_create_topics: file.kafka_create_topics,
             kinesis_read_limits: file.kinesis_read_limits,
             kinesis_subscription_time: subscription_time(file.kinesis_subscription_seconds)?,
+            reference_scan_seconds: file.reference_scan_seconds,
             tls,
             require_tls,
             public_url: args.public_url.clone().or(file.public_url),
@@ -379,10 +381,8 @@ impl Settings {
 
 /// Whether a text is an address with a host and nothing behind it.
 fn is_origin(text: &str) -> bool {
-    let parsed = text.parse::<http::Uri>().ok();
-    parsed.is_some_and(|url| {
-        matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some() && url.path() == "/"
-    })
+    let is_web = |url: &http::Uri| matches!(url.scheme_str(), Some("http" | "https"));
+    text.parse::<http::Uri>().is_ok_and(|url| is_web(&url) && url.host().is_some() && url.path() == "/")
 }
 
 fn loopback(port: u16) -> SocketAddr {
@@ -493,7 +493,7 @@ mod tests {
         let error = settings(&["--config", file.to_str().unwrap()]).unwrap_err().to_string();
         assert!(error.contains("unknown field `regio`"), "{error}");
         std::fs::write(&file, "kinesis_subscription_seconds = 301\n").unwrap();
-        let error = settings(&["--config", file.to_str().unwrap()]).unwrap_err();
-        assert!(matches!(error, SettingsError::SubscriptionSeconds(301)), "{error}");
+        let found = settings(&["--config", file.to_str().unwrap()]).unwrap_err();
+        assert!(matches!(found, SettingsError::SubscriptionSeconds(301)), "{found}");
     }
 }

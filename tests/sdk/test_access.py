@@ -184,6 +184,38 @@ def test_functions_get_rows_with_the_role_of_the_output(node, iam, role):
     analytics.stop_application(ApplicationName=app)
 
 
+def test_an_application_of_the_newer_api_has_one_role_for_all(node, iam, user, role):
+    kinesis, stream, app = node.client("kinesis"), name_of("in"), name_of("app")
+    kinesis.create_stream(StreamName=stream, ShardCount=1)
+    good, other, elsewhere = role(ANALYTICS, allow("kinesis:*")), role(LAMBDA), role(ANALYTICS, allow("kinesis:*"))
+    given = {name: part for name, part in source(stream, good).items() if name != "KinesisStreamsInput"}
+    given["KinesisStreamsInput"] = {"ResourceARN": arn("kinesis", f"stream/{stream}")}
+    processed = {"InputLambdaProcessor": {"ResourceARN": arn("lambda", "function:gone")}}
+    make = lambda who, holds=good: who.create_application(
+        ApplicationName=app, RuntimeEnvironment="SQL-1_0", ServiceExecutionRole=holds, ApplicationConfiguration={
+            "SqlApplicationConfiguration": {"Inputs": [given | {"InputProcessingConfiguration": processed}]},
+            "ApplicationCodeConfiguration": {"CodeContentType": "PLAINTEXT", "CodeContent": {"TextContent": SQL}}})
+    analytics = node.client("kinesisanalyticsv2")
+    assert other in refused("InvalidArgumentException", make, who=analytics, holds=other)
+    berta = user("berta", allow("kinesisanalytics:*"))("kinesisanalyticsv2")
+    assert f"iam:PassRole on resource: {good}" in refused("AccessDeniedException", make, who=berta)
+    make(analytics)
+    pass_on = lambda: berta.update_application(ApplicationName=app, CurrentApplicationVersionId=1, ServiceExecutionRoleUpdate=elsewhere)
+    assert f"iam:PassRole on resource: {elsewhere}" in refused("AccessDeniedException", pass_on)
+    table = {"ReferenceId": "1.1", "S3ReferenceDataSourceUpdate": {"ReferenceRoleARNUpdate": elsewhere}}
+    older = user("carla", allow("kinesisanalytics:*"))("kinesisanalytics")
+    change = lambda: older.update_application(
+        ApplicationName=app, CurrentApplicationVersionId=1, ApplicationUpdate={"ReferenceDataSourceUpdates": [table]})
+    assert "iam:PassRole" in refused("AccessDeniedException", change)
+    # What the function of an input gets is asked of the role, too.
+    analytics.start_application(ApplicationName=app, RunConfiguration={"SqlRunConfigurations": [
+        {"InputId": "1.1", "InputStartingPositionConfiguration": {"InputStartingPosition": "TRIM_HORIZON"}}]})
+    kinesis.put_record(StreamName=stream, Data=b'{"n": 1}', PartitionKey="k")
+    denied = "kinesisanalytics is not authorized to perform: lambda:InvokeFunction"
+    until(lambda: denied in requests.get(f"{node.console}/queries/{app}", timeout=10).text)
+    analytics.stop_application(ApplicationName=app)
+
+
 def test_integrations_run_functions_with_their_role(node, iam, user, role):
     gateway = node.client("apigateway")
     make_function(node.client("lambda"), "answers", f"arn:aws:iam::{ACCOUNT}:role/nobody-made-it")

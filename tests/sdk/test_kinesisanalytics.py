@@ -169,8 +169,7 @@ def test_mistakes_in_definitions_are_named(analytics, application, streams):
     odd["InputSchema"]["RecordColumns"][0]["SqlType"] = "GEOMETRY"
     assert refused("odd-type", Inputs=[odd]) == "InvalidArgumentException"
     assert refused("odd-output", Outputs=[sink(streams[1], "NOT_THERE")]) == "InvalidArgumentException"
-    lambda_arn = "arn:aws:lambda:us-east-1:000000000000:function:f"
-    processed = {"InputLambdaProcessor": {"ResourceARN": lambda_arn, "RoleARN": ROLE}}
+    processed = {"InputLambdaProcessor": {"ResourceARN": STREAM + "no-function", "RoleARN": ROLE}}
     with_processing = {**source(streams[0]), "InputProcessingConfiguration": processed}
     assert refused("processed", Inputs=[with_processing]) == "InvalidArgumentException"
 
@@ -192,7 +191,7 @@ def test_changes_raise_the_version(analytics, application):
     assert code(error) == "CodeValidationException"
     with pytest.raises(ClientError) as error:
         change(2, InputUpdates=[{"InputId": "1.1", "NamePrefixUpdate": "OTHER"}])
-    assert code(error) == "InvalidArgumentException"
+    assert code(error) == "CodeValidationException"
     assert detail(analytics, application)["ApplicationVersionId"] == 2
 
 

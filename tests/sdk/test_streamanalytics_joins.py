@@ -1,11 +1,12 @@
 """Stream Analytics: jobs that join two hubs, as their clients make them and read their results."""
 
+import datetime
 import json
 import re
 import subprocess
 import uuid
 
-from conftest import BINARY, until
+from conftest import BINARY, Node, until
 from test_streamanalytics import JOBS, blobs, good, hub, json_rows, make, names, publish, refused, send, stream_input
 
 JOIN = """
@@ -82,7 +83,7 @@ def test_events_stand_beside_reference_data(node, names):
     make(node, names, LIMITS)
     csv = {"type": "Csv", "properties": {"fieldDelimiter": ",", "encoding": "UTF8"}}
     refused(node, "POST", f"{job}/start", {}, 400, "Companies")
-    refused(node, "PUT", f"{job}/inputs/Companies", {"properties": reference(tables, "{date}/companies.csv", csv)}, 400, "{date}")
+    refused(node, "PUT", f"{job}/inputs/Companies", {"properties": reference(tables, "{time}/companies.csv", csv)}, 400, "{date}")
     good(node, "PUT", f"{job}/inputs/Companies", {"properties": reference(tables, "all/companies.csv", csv)})
     shown = good(node, "GET", f"{job}/inputs/Companies")["properties"]
     assert shown["type"] == "Reference" and shown["serialization"]["type"] == "Csv" and "very secret" not in json.dumps(shown)
@@ -136,8 +137,8 @@ def test_files_and_commands_speak_of_reference_data(node, tmp_path):
         file.write_text(PIPELINE.format(hub=f"hub-{mark}", box=f"box-{mark}", job=job, path=path))
         return file
 
-    checked = subprocess.run([BINARY, "check", write("{date}.csv")], capture_output=True, text=True, timeout=60)
-    assert checked.returncode != 0 and "without {date} and {time}" in checked.stdout + checked.stderr, checked
+    checked = subprocess.run([BINARY, "check", write("")], capture_output=True, text=True, timeout=60)
+    assert checked.returncode != 0 and "the path of a blob" in checked.stdout + checked.stderr, checked
     assert "created" in node.run("apply", write("a.csv"))
     assert "created" not in (again := node.run("apply", file)) and "updated" not in again
     assert re.search("updated +query", node.run("apply", write("b.csv"))) is not None
@@ -154,3 +155,52 @@ def test_files_and_commands_speak_of_reference_data(node, tmp_path):
     node.run("job", "add-input", job, "companies", f"blob.container=box-{mark}", "blob.path=c.csv", "csv=,")
     shown = good(node, "GET", f"{JOBS}/{job}/inputs/companies")["properties"]
     assert shown["datasource"]["properties"]["pathPattern"] == "c.csv"
+
+
+def test_versions_of_reference_data_follow_each_other():
+    """Their paths say from when on they count; newer ones are found while the job runs, and again after a restart."""
+    node = Node(settings="reference_scan_seconds = 1\n")
+    try:
+        names = {kind: f"{kind}-{uuid.uuid4().hex[:8]}" for kind in ("hub", "box", "job")}
+        node.start()
+        job, service = f"{JOBS}/{names['job']}", blobs(node)
+        hub(node, names["hub"])
+        service.create_container(names["box"])
+        service.create_container(tables := names["box"] + "-tables")
+        make(node, names, LIMITS)
+        path = {"pathPattern": "v/{date}/{time}/companies.json", "dateFormat": "yyyy-MM-dd", "timeFormat": "HH-mm-ss"}
+        versions = reference(tables, path["pathPattern"])
+        versions["datasource"]["properties"] |= path
+        good(node, "PUT", f"{job}/inputs/Companies", {"properties": versions})
+        shown = good(node, "GET", f"{job}/inputs/Companies")["properties"]["datasource"]["properties"]
+        assert {member: shown[member] for member in path} == path
+
+        def put(name, ahead=0):
+            at = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=ahead)
+            text = json.dumps({"Symbol": "MSFT", "Name": name, "Most": 0})
+            service.get_blob_client(tables, at.strftime("v/%Y-%m-%d/%H-%M-%S/companies.json")).upload_blob(text)
+
+        def seen():
+            return [row["name"] for row in json_rows(service.get_container_client(names["box"]))]
+
+        def send_until(name):
+            """Sends until an event stands beside that version; all before it stand beside those before."""
+            def sent():
+                send(node, names["hub"], ("MSFT", 1))
+                return name in seen()
+            until(sent, every=0.5)
+
+        put("first", ahead=-3600)
+        good(node, "POST", f"{job}/start", {"outputStartMode": "JobStartTime"})
+        send_until("first")
+        put("second", ahead=3)
+        send_until("second")
+        node.stop()
+        node.start()
+        service = blobs(node)
+        send_until("second")
+        put("third")
+        send_until("third")
+        assert set(seen()) == {"first", "second", "third"}
+    finally:
+        node.remove()

@@ -205,7 +205,7 @@ function = "Lode"
     let told: Vec<String> = survey.mistakes.iter().map(ToString::to_string).collect();
     let expected = [
         "p.toml:4: invalid type: string \"two\", expected a whole number from 0 on\n  try: write it without quotes",
-        "p.toml:5: unknown field `shrads`, expected one of `name`, `shards`, `retention_hours`\n  try: did you mean `shards`?",
+        "p.toml:5: unknown field `shrads`, expected one of `name`, `shards`, `retention_hours`, `retention_bytes`\n  try: did you mean `shards`?",
         "p.toml:8: expected a name of 1 to 128 letters, digits and `_`, `-`, `.` for a stream, found `ab cd`\n  try: rename it",
         "p.toml:9: expected retention_hours from 24 to 8760, found 1\n  try: the nearest possible is 24",
         "p.toml:13: unknown variant `strin`, expected one of `string`, `number`, `binary`\n  try: did you mean `string`?",

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::acknowledge::Acknowledgements;
 use crate::blocks::Blocks;
+use crate::damage::SegmentDamage;
 use crate::disk::Disk;
 use crate::error::StorageError;
 use crate::frame::{Body, Place};
@@ -22,6 +23,7 @@ use crate::keys::{Change, KeyStore, own_key, prefix_range, user_key, user_prefix
 use crate::log::{Log, TailBytes};
 use crate::options::{Durability, LogBounds, StorageOptions};
 use crate::queue::{Pending, Queue, Submitted};
+use crate::segment::Segment;
 use crate::transaction::{Keyspace, Receipt, Ticket, Transaction};
 
 /// Bytes of one commit at most: a larger one makes those who wait behind it wait longer, and writes no faster.
@@ -359,6 +361,16 @@ impl Engine {
         }
         let mut logs = self.logs.write().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(logs.entry(id).or_insert_with(|| Arc::new(Log::new(id, LogBounds::default(), Vec::new()))))
+    }
+
+    /// See [`crate::Storage::segment_damage`].
+    pub(crate) fn segment_damage(&self) -> Vec<SegmentDamage> {
+        let logs: Vec<_> = self.logs.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let segments = logs.iter().flat_map(|log| log.state().segments.clone());
+        let shown = |segment: Arc<Segment>| -> Vec<_> {
+            segment.damaged().iter().map(|damaged| damaged.shown(&segment)).collect()
+        };
+        segments.flat_map(shown).collect()
     }
 
     /// See [`crate::Storage::get_submitted`].

@@ -39,6 +39,13 @@ pub(crate) fn checksum(bytes: &[u8]) -> u32 {
     crc_fast::crc32_iscsi(bytes)
 }
 
+/// The same over parts that follow each other.
+pub(crate) fn checksum_of(parts: [&[u8]; 2]) -> u32 {
+    let mut digest = Digest::new(CrcAlgorithm::Crc32Iscsi);
+    parts.iter().for_each(|part| digest.update(part));
+    digest.finalize() as u32
+}
+
 /// Records of one append, encoded.
 #[derive(Debug, Clone)]
 pub(crate) struct Records {

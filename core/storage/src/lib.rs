@@ -4,16 +4,20 @@
 //! [`Storage::submit`] orders it now and gives a [`Ticket`] that resolves when it is on disk. What is readable is durable.
 //!
 //! Read in the order of a transaction's way: `storage` (the doors), `queue` and `engine` (order, commit, publish), `frame`
-//! and `journal` (bytes on disk), `log` and `segment`, `keys`, `checkpoint`, `recovery`. The bytes: `docs/storage-format.md`.
+//! and `journal` (bytes on disk), `log`, `segment` and `batch`, `damage` (what is still read of a damaged segment), `keys`,
+//! `checkpoint`, `recovery`. The bytes: `docs/storage-format.md`.
 
 mod acknowledge;
+mod batch;
 mod blocks;
 mod checkpoint;
+mod damage;
 mod disk;
 mod engine;
 mod error;
 mod frame;
 mod journal;
+mod journal_copy;
 mod kept_secret;
 mod keys;
 mod log;
@@ -34,6 +38,7 @@ mod transaction;
 mod turns;
 mod verify;
 
+pub use damage::SegmentDamage;
 pub use error::StorageError;
 pub use kept_secret::kept_secret;
 pub use options::{Durability, LogBounds, RecoveryReport, StorageOptions, TornTail};

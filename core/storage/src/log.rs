@@ -177,6 +177,30 @@ impl Log {
         Ok(segments.first().map_or(first, |segment| segment.base.max(first)))
     }
 
+    /// The offset from which on about `bytes` are kept, and no less.
+    pub(crate) fn offset_within(&self, disk: &dyn Disk, bytes: u64) -> Result<u64, StorageError> {
+        let mut left = bytes;
+        let (first, segments) = {
+            let state = self.state();
+            let written = state.segments.last().map_or(0, |last| last.reach().next);
+            for batch in state.tail.iter().rev().take_while(|batch| batch.base_offset >= written) {
+                match left.checked_sub(batch.bytes.len() as u64) {
+                    Some(0) | None => return Ok(batch.base_offset.max(state.first)),
+                    Some(rest) => left = rest,
+                }
+            }
+            (state.first, state.segments.clone())
+        };
+        for segment in segments.iter().rev() {
+            let written = segment.written();
+            match written.checked_sub(left) {
+                Some(position) => return Ok(segment.offset_at_position(disk, position)?.max(first)),
+                None => left -= written,
+            }
+        }
+        Ok(first)
+    }
+
     fn tail_offset_at(&self, time: Millis) -> u64 {
         let state = self.state();
         let index = state.tail.partition_point(|batch| batch.append_time < time);

@@ -157,6 +157,17 @@ impl Model {
         Ok(found.batches.get(index).map_or(*found.next.borrow(), |batch| batch.base_offset.max(found.first)))
     }
 
+    pub(crate) fn offset_within(&self, log: LogId, bytes: u64) -> u64 {
+        let state = self.state();
+        let Some(found) = state.logs.get(&log) else { return 0 };
+        let mut kept = 0;
+        let enough = found.batches.iter().rev().find(|batch| {
+            kept += batch.bytes.len() as u64;
+            kept >= bytes
+        });
+        enough.map_or(found.first, |batch| batch.base_offset.max(found.first))
+    }
+
     pub(crate) fn watch(&self, log: LogId) -> watch::Receiver<u64> {
         self.state().logs.entry(log).or_default().next.subscribe()
     }

@@ -17,7 +17,7 @@ use crate::journal::{self, Found, Journal};
 use crate::keys::{KeyStore, own_key, prefix_range};
 use crate::log::Log;
 use crate::options::{Durability, RecoveryReport};
-use crate::segment::{Segment, folder, path};
+use crate::segment::{Reach, Segment, folder, path};
 use crate::transaction::Receipt;
 
 /// Opens the stores: checks them, cuts what a crash left unfinished, replays the journal.
@@ -174,7 +174,7 @@ pub(crate) fn segments(
     record: &LogRecord,
 ) -> Result<(Vec<Arc<Segment>>, Vec<String>), StorageError> {
     let folder = folder(id);
-    let (mut segments, mut later) = (Vec::new(), Vec::new());
+    let (mut files, mut later) = (Vec::new(), Vec::new());
     for (name, length) in disk.list(&folder).map_err(failed("list", &folder))? {
         let Some(base) = name.strip_suffix(".log").and_then(|base| base.parse::<u64>().ok()) else { continue };
         if record.segment_bytes == 0 || base > record.segment_base {
@@ -186,11 +186,15 @@ pub(crate) fn segments(
                     format!("expected at least {segment_bytes} bytes, found {length}; restore it from a backup");
                 return Err(StorageError::Damaged { file: path(id, base), position: length, detail });
             }
-            segments.push(Arc::new(Segment::existing(id, base, segment_bytes)));
+            files.push((base, segment_bytes));
         } else {
-            segments.push(Arc::new(Segment::existing(id, base, length)));
+            files.push((base, length));
         }
     }
+    let ends = files.iter().skip(1).map(|(base, _)| *base).chain([record.bounds.next]);
+    let segment =
+        |(&(base, bytes), next): (&(u64, u64), u64)| Arc::new(Segment::existing(id, base, Reach { bytes, next }));
+    let segments: Vec<_> = files.iter().zip(ends).map(segment).collect();
     let bounds = record.bounds;
     let missing = record.segment_bytes > 0 && segments.last().is_none_or(|last| last.base != record.segment_base);
     let begins_late = bounds.first < bounds.next && segments.first().is_none_or(|first| first.base > bounds.first);

@@ -1,22 +1,20 @@
 //! A segment: a run of a log's batches in one file, `logs/<log>/<base offset>.log`.
 //!
-//! A batch is `magic u32 | checksum u32 (of the rest) | base offset u64 | append time i64 | count u32 | bytes u32`, then the
-//! records. Written by checkpoints only. Only the first `written` bytes of a file count: what is behind them was not
-//! synced when the checkpoint was made, and comes again from the journal.
+//! Written by checkpoints only. Only the bytes within its [`Reach`] count: what is behind them was not synced when the
+//! checkpoint was made, and comes again from the journal. How a batch stands there: `batch`; what becomes of one that is
+//! damaged: `damage`.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use millstream_types::{LogId, Millis, RecordBatch};
 
-use crate::disk::{Disk, failed};
+use crate::batch::{HEAD, Head};
+use crate::damage::{self, Damaged};
+use crate::disk::{Disk, DiskFile, failed};
 use crate::error::StorageError;
-use crate::frame::{checksum, u32_at, u64_at};
 
-/// Bytes before a batch's records.
-pub(crate) const BATCH_HEAD: usize = 32;
-pub(crate) const MAGIC: u32 = u32::from_le_bytes(*b"msb1");
 /// Distance of index entries, in bytes.
 const INDEX_BYTES: u64 = 64 << 10;
 /// What a read fetches at most at once, in bytes, unless one batch is larger.
@@ -30,15 +28,39 @@ pub(crate) struct IndexEntry {
     pub(crate) position: u64,
 }
 
+/// A place between two batches: its position in the file, and the offset of the record that comes next.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) position: u64,
+    pub(crate) offset: u64,
+    /// No batch behind it is older.
+    pub(crate) append_time: Millis,
+}
+
+/// How far a segment reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reach {
+    /// Bytes that count.
+    pub(crate) bytes: u64,
+    /// The offset behind its last record.
+    pub(crate) next: u64,
+}
+
 /// A segment file.
 pub(crate) struct Segment {
+    pub(crate) log: LogId,
     pub(crate) path: String,
     /// The offset of its first record.
     pub(crate) base: u64,
-    written: AtomicU64,
+    reach: Mutex<Reach>,
     /// `None` until the first read of a file that an earlier process wrote.
     index: Mutex<Option<Vec<IndexEntry>>>,
+    /// The damaged parts that were found, in the order of their finding.
+    damaged: Mutex<Vec<Arc<Damaged>>>,
 }
+
+/// Batches, and where each of them lies.
+type Placed = Vec<(u64, RecordBatch)>;
 
 /// The folder of a log.
 pub(crate) fn folder(log: LogId) -> String {
@@ -50,20 +72,30 @@ pub(crate) fn path(log: LogId, base: u64) -> String {
     format!("{}/{base:020}.log", folder(log))
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Segment {
-    /// A segment of which `written` bytes are there; indexed when first read.
-    pub(crate) fn existing(log: LogId, base: u64, written: u64) -> Self {
-        Self { path: path(log, base), base, written: AtomicU64::new(written), index: Mutex::new(None) }
+    /// A segment that an earlier process wrote; indexed when first read.
+    pub(crate) fn existing(log: LogId, base: u64, reach: Reach) -> Self {
+        let path = path(log, base);
+        Self { log, path, base, reach: Mutex::new(reach), index: Mutex::default(), damaged: Mutex::default() }
     }
 
     /// A segment to be written.
     pub(crate) fn empty(log: LogId, base: u64) -> Self {
-        Self { index: Mutex::new(Some(Vec::new())), ..Self::existing(log, base, 0) }
+        Self { index: Mutex::new(Some(Vec::new())), ..Self::existing(log, base, Reach { bytes: 0, next: base }) }
+    }
+
+    /// How far it reaches.
+    pub(crate) fn reach(&self) -> Reach {
+        *lock(&self.reach)
     }
 
     /// Bytes that count.
     pub(crate) fn written(&self) -> u64 {
-        self.written.load(Ordering::Acquire)
+        self.reach().bytes
     }
 
     /// Whether anything can be read.
@@ -71,156 +103,223 @@ impl Segment {
         self.written() > 0
     }
 
-    fn index(&self) -> MutexGuard<'_, Option<Vec<IndexEntry>>> {
-        self.index.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Lets what was written behind the bytes that count be read.
-    pub(crate) fn publish(&self, entries: &[IndexEntry], end: u64) {
-        if let Some(index) = self.index().as_mut() {
+    pub(crate) fn publish(&self, entries: &[IndexEntry], reach: Reach) {
+        if let Some(index) = lock(&self.index).as_mut() {
             entries.iter().for_each(|entry| add_entry(index, *entry));
         }
-        self.written.store(end, Ordering::Release);
+        *lock(&self.reach) = reach;
     }
 
-    /// Batches from the one that holds `offset` on.
+    /// The damaged parts that reads have found.
+    pub(crate) fn damaged(&self) -> Vec<Arc<Damaged>> {
+        lock(&self.damaged).clone()
+    }
+
+    /// Batches from the one that holds `offset` on, also those that stand for lost records.
     pub(crate) fn read(
         &self,
         disk: &dyn Disk,
         offset: u64,
         max_bytes: usize,
     ) -> Result<Vec<RecordBatch>, StorageError> {
-        let mut position = self.floor(disk, |entry| entry.offset <= offset)?;
-        let mut batches = Vec::new();
-        let mut size = 0;
-        while position < self.written() && (batches.is_empty() || size < max_bytes) {
-            let (found, end) = self.read_chunk(disk, position, max_bytes as u64 + INDEX_BYTES)?;
-            position = end;
-            for batch in found.into_iter().filter(|batch| batch.next_offset() > offset) {
+        let from = self.floor(disk, |entry| entry.offset <= offset)?;
+        let (mut batches, mut size) = (Vec::new(), 0);
+        let wanted = (max_bytes as u64).saturating_add(INDEX_BYTES);
+        self.walk(disk, from, wanted, |found, _| {
+            for (_, batch) in found.into_iter().filter(|(_, batch)| batch.next_offset() > offset) {
                 if size >= max_bytes && !batches.is_empty() {
                     break;
                 }
                 size += batch.bytes.len();
                 batches.push(batch);
             }
-        }
+            if batches.is_empty() || size < max_bytes { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
         Ok(batches)
     }
 
     /// The append time of its first batch.
     pub(crate) fn first_time(&self, disk: &dyn Disk) -> Result<Millis, StorageError> {
-        if let Some(first) = self.index().as_ref().and_then(|index| index.first()) {
+        if let Some(first) = lock(&self.index).as_ref().and_then(|index| index.first()) {
             return Ok(first.append_time);
         }
-        let (batches, _) = self.read_chunk(disk, 0, INDEX_BYTES)?;
-        Ok(batches.first().map_or(0, |batch| batch.append_time))
+        let mut time = 0;
+        self.walk(disk, self.begin(), INDEX_BYTES, |found, _| {
+            time = found.first().map_or(0, |(_, batch)| batch.append_time);
+            ControlFlow::Break(())
+        })?;
+        Ok(time)
     }
 
     /// The offset of the first batch with that append time or a later one.
     pub(crate) fn offset_at_time(&self, disk: &dyn Disk, time: Millis) -> Result<Option<u64>, StorageError> {
-        let mut position = self.floor(disk, |entry| entry.append_time < time)?;
-        while position < self.written() {
-            let (batches, end) = self.read_chunk(disk, position, INDEX_BYTES)?;
-            if let Some(batch) = batches.iter().find(|batch| batch.append_time >= time) {
-                return Ok(Some(batch.base_offset));
-            }
-            position = end;
-        }
-        Ok(None)
+        let from = self.floor(disk, |entry| entry.append_time < time)?;
+        let mut offset = None;
+        self.walk(disk, from, INDEX_BYTES, |found, _| {
+            offset = found.iter().find(|(_, batch)| batch.append_time >= time).map(|(_, batch)| batch.base_offset);
+            if offset.is_none() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(offset)
     }
 
-    /// Reads all of it and checks it; gives the offset behind its last record and the records' number.
+    /// The offset of a batch at a position or shortly before it.
+    pub(crate) fn offset_at_position(&self, disk: &dyn Disk, position: u64) -> Result<u64, StorageError> {
+        Ok(self.floor(disk, |entry| entry.position <= position)?.offset)
+    }
+
+    /// Reads all of it; gives the number of records that are there and of those that an earlier repair gave up. What is
+    /// damaged: [`Segment::damaged`].
     pub(crate) fn verify(&self, disk: &dyn Disk) -> Result<(u64, u64), StorageError> {
-        let (mut position, mut next, mut records) = (0, self.base, 0);
-        while position < self.written() {
-            let (batches, end) = self.read_chunk(disk, position, CHUNK_BYTES)?;
-            for batch in &batches {
-                if batch.base_offset != next {
-                    return Err(self.damaged(position, format!("expected offset {next}, found {}", batch.base_offset)));
-                }
-                next = batch.next_offset();
-                records += u64::from(batch.count);
+        let (mut sound, mut lost) = (0, 0);
+        self.walk(disk, self.begin(), CHUNK_BYTES, |found, damaged| {
+            for (_, batch) in found.iter().filter(|_| !damaged) {
+                *(if batch.is_lost() { &mut lost } else { &mut sound }) += u64::from(batch.count);
             }
-            position = end;
-        }
-        Ok((next, records))
+            ControlFlow::Continue(())
+        })?;
+        Ok((sound, lost))
     }
 
-    /// The position of the last index entry of which `before` holds.
-    fn floor(&self, disk: &dyn Disk, before: impl Fn(&IndexEntry) -> bool) -> Result<u64, StorageError> {
-        let mut index = self.index();
+    fn begin(&self) -> Place {
+        Place { position: 0, offset: self.base, append_time: 0 }
+    }
+
+    /// The place of the last index entry of which `before` holds.
+    fn floor(&self, disk: &dyn Disk, before: impl Fn(&IndexEntry) -> bool) -> Result<Place, StorageError> {
+        let mut index = lock(&self.index);
         if index.is_none() {
             *index = Some(self.build_index(disk)?);
         }
         let entries = index.as_deref().unwrap_or_default();
         let at = entries.partition_point(before);
-        Ok(at.checked_sub(1).and_then(|at| entries.get(at)).map_or(0, |entry| entry.position))
+        Ok(at.checked_sub(1).and_then(|at| entries.get(at)).map_or(self.begin(), |entry| {
+            let IndexEntry { offset, append_time, position } = *entry;
+            Place { position, offset, append_time }
+        }))
     }
 
     fn build_index(&self, disk: &dyn Disk) -> Result<Vec<IndexEntry>, StorageError> {
         let mut index = Vec::new();
-        let mut position = 0;
-        while position < self.written() {
-            let (batches, end) = self.read_chunk(disk, position, CHUNK_BYTES)?;
-            for batch in batches {
-                add_entry(
-                    &mut index,
-                    IndexEntry { offset: batch.base_offset, append_time: batch.append_time, position },
-                );
-                position += (BATCH_HEAD + batch.bytes.len()) as u64;
+        self.walk(disk, self.begin(), CHUNK_BYTES, |found, _| {
+            for (position, batch) in found {
+                let entry = IndexEntry { offset: batch.base_offset, append_time: batch.append_time, position };
+                add_entry(&mut index, entry);
             }
-            position = end;
-        }
+            ControlFlow::Continue(())
+        })?;
         Ok(index)
     }
 
-    /// The whole batches of about `wanted` bytes at `position`, at least one, and the position behind them.
-    fn read_chunk(&self, disk: &dyn Disk, position: u64, wanted: u64) -> Result<(Vec<RecordBatch>, u64), StorageError> {
+    /// Hands on the batches from a place on in chunks of about `wanted` bytes, until the segment's end or as long as they are
+    /// wanted; and whether they stand for a damaged part.
+    fn walk(
+        &self,
+        disk: &dyn Disk,
+        mut place: Place,
+        wanted: u64,
+        mut each: impl FnMut(Placed, bool) -> ControlFlow<()>,
+    ) -> Result<(), StorageError> {
+        let reach = self.reach();
         let file = disk.open(&self.path).map_err(failed("open", &self.path))?;
-        let rest = self.written() - position;
-        let mut length = wanted.clamp(BATCH_HEAD as u64, CHUNK_BYTES).min(rest);
+        while place.offset < reach.next {
+            let chunk = self.read_chunk(&*file, place, reach, wanted)?;
+            let damaged = chunk.is_none();
+            let (found, to) = match chunk {
+                Some(chunk) => chunk,
+                None => self.over_damage(disk, &*file, place, reach)?,
+            };
+            place = to;
+            if each(found, damaged).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The whole batches of about `wanted` bytes at a place, at least one, and the place behind them; `None` when no sound
+    /// one is there.
+    fn read_chunk(
+        &self,
+        file: &dyn DiskFile,
+        from: Place,
+        reach: Reach,
+        wanted: u64,
+    ) -> Result<Option<(Placed, Place)>, StorageError> {
+        let rest = reach.bytes.saturating_sub(from.position);
+        let mut length = wanted.clamp(HEAD as u64, CHUNK_BYTES).min(rest);
         loop {
             let mut chunk = vec![0; length as usize];
-            file.read_at(&mut chunk, position).map_err(failed("read", &self.path))?;
+            file.read_at(&mut chunk, from.position).map_err(failed("read", &self.path))?;
             let chunk = Bytes::from(chunk);
-            let (batches, used) = self.decode(&chunk, position)?;
-            if !batches.is_empty() {
-                return Ok((batches, position + used as u64));
+            let (batches, to) = decode(&chunk, from, reach);
+            if to.position > from.position {
+                return Ok(Some((batches, to)));
             }
-            let needed = chunk.get(..BATCH_HEAD).map_or(0, |head| BATCH_HEAD as u64 + u64::from(u32_at(head, 28)));
+            let needed = Head::read(&chunk).map_or(0, |head| head.needed());
             if needed <= length || needed > rest {
-                return Err(self.damaged(position, "the batch does not end within the segment".to_owned()));
+                return Ok(None);
             }
             length = needed;
         }
     }
 
-    fn decode(&self, chunk: &Bytes, position: u64) -> Result<(Vec<RecordBatch>, usize), StorageError> {
-        let (mut batches, mut at) = (Vec::new(), 0);
-        while let Some(head) = chunk.get(at..at + BATCH_HEAD) {
-            if u32_at(head, 0) != MAGIC {
-                return Err(self.damaged(position + at as u64, "no batch begins here".to_owned()));
+    /// What stands for the damaged part that begins at a place, and the place behind it.
+    fn over_damage(
+        &self,
+        disk: &dyn Disk,
+        file: &dyn DiskFile,
+        from: Place,
+        reach: Reach,
+    ) -> Result<(Placed, Place), StorageError> {
+        let known = lock(&self.damaged).iter().find(|known| known.is_at(from, reach)).cloned();
+        let damaged = match known {
+            Some(damaged) => damaged,
+            None => {
+                let damaged = Arc::new(damage::look(self, disk, file, from, reach)?);
+                self.note(&damaged);
+                damaged
             }
-            let end = at + BATCH_HEAD + u32_at(head, 28) as usize;
-            let Some(covered) = chunk.get(at + 8..end) else { break };
-            if checksum(covered) != u32_at(head, 4) {
-                return Err(self.damaged(position + at as u64, "the batch does not match its checksum".to_owned()));
-            }
-            batches.push(RecordBatch {
-                base_offset: u64_at(head, 8),
-                append_time: u64_at(head, 16) as Millis,
-                count: u32_at(head, 24),
-                bytes: chunk.slice(at + BATCH_HEAD..end),
-            });
-            at = end;
-        }
-        Ok((batches, at))
+        };
+        let stand_in = damaged.stand_in.iter().map(|batch| (from.position, batch.clone()));
+        Ok((stand_in.collect(), damaged.to))
     }
 
-    fn damaged(&self, position: u64, what: String) -> StorageError {
-        let detail = format!("{what}; restore the file from a backup, or trim the log beyond it");
-        StorageError::Damaged { file: self.path.clone(), position, detail }
+    /// Remembers a damaged part, and tells of it when nobody did before.
+    fn note(&self, damaged: &Arc<Damaged>) {
+        let mut all = lock(&self.damaged);
+        if all.iter().any(|known| known.from.position == damaged.from.position) {
+            return;
+        }
+        all.push(Arc::clone(damaged));
+        drop(all);
+        damaged.tell(self);
     }
+}
+
+/// The sound batches that a chunk begins with, and the place behind them.
+fn decode(chunk: &Bytes, from: Place, reach: Reach) -> (Placed, Place) {
+    let (mut batches, mut place) = (Vec::new(), from);
+    while let Ok(at) = usize::try_from(place.position - from.position)
+        && at < chunk.len()
+    {
+        let rest = chunk.slice(at..);
+        let head = Head::read(&rest).filter(|head| head.base_offset == place.offset);
+        let Some((batch, to)) = head.and_then(|head| sound(&head, &rest, place.position, reach)) else { break };
+        if batch.count > 0 {
+            batches.push((place.position, batch));
+        }
+        place = to;
+    }
+    (batches, place)
+}
+
+/// The batch that `bytes` begin with, and the place behind it, when it is sound and within the segment.
+pub(crate) fn sound(head: &Head, bytes: &Bytes, position: u64, reach: Reach) -> Option<(RecordBatch, Place)> {
+    let offset = head.next_offset().filter(|next| *next <= reach.next)?;
+    let end = position.checked_add(head.length()).filter(|end| *end <= reach.bytes)?;
+    let batch = head.batch(bytes, position)?;
+    Some((batch, Place { position: end, offset, append_time: head.append_time }))
 }
 
 fn add_entry(index: &mut Vec<IndexEntry>, entry: IndexEntry) {

@@ -7,14 +7,13 @@
 
 use std::sync::Arc;
 
-use bytes::BufMut;
 use millstream_types::RecordBatch;
 
+use crate::batch::{self, HEAD};
 use crate::blocks::{BLOCK, Blocks};
 use crate::disk::{Disk, DiskFile, Synced, failed};
 use crate::error::StorageError;
-use crate::frame::checksum;
-use crate::segment::{BATCH_HEAD, IndexEntry, MAGIC, Segment};
+use crate::segment::{IndexEntry, Reach, Segment};
 
 /// Bytes encoded and written at once.
 const WRITE_BYTES: usize = 4 << 20;
@@ -88,8 +87,15 @@ impl Written {
 
     /// Lets it be read.
     pub(crate) fn publish(&self) {
-        self.segment.publish(&self.entries, self.end);
+        self.segment.publish(&self.entries, Reach { bytes: self.end, next: self.next_offset });
     }
+}
+
+/// Batches as they stand in a file from `position` on.
+pub(crate) fn encode(batches: &[RecordBatch], position: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    Run::take(batches, usize::MAX).encode(position, &mut bytes, &mut Vec::new());
+    bytes
 }
 
 /// Batches that are written at once, those that become one beside each other.
@@ -115,7 +121,7 @@ impl<'b> Run<'b> {
             }
             let (merged, rest) = batches.split_at(end);
             run.merged.push(merged);
-            run.bytes += BATCH_HEAD + size;
+            run.bytes += HEAD + size;
             batches = rest;
         }
         run
@@ -131,17 +137,7 @@ impl<'b> Run<'b> {
             let Some(first) = merged.first() else { continue };
             entries.push(IndexEntry { offset: first.base_offset, append_time: first.append_time, position });
             let start = into.len();
-            into.put_u32_le(MAGIC);
-            into.put_u32_le(0);
-            into.put_u64_le(first.base_offset);
-            into.put_i64_le(first.append_time);
-            into.put_u32_le(merged.iter().map(|batch| batch.count).sum());
-            into.put_u32_le(merged.iter().map(|batch| batch.bytes.len() as u32).sum());
-            for batch in *merged {
-                into.extend_from_slice(&batch.bytes);
-            }
-            let sum = checksum(&into[start + 8..]);
-            into[start + 4..start + 8].copy_from_slice(&sum.to_le_bytes());
+            batch::encode(merged, position, into);
             position += (into.len() - start) as u64;
         }
     }
@@ -182,8 +178,8 @@ mod tests {
             all.extend(batches.iter().flat_map(|batch| batch.bytes.to_vec()));
             let length = disk.open(&segment.path).unwrap().length().unwrap();
             assert_eq!(length, segment.written(), "a file ends where its last batch does");
-            let reread = Segment::existing(LogId(1), 0, length);
-            assert_eq!(reread.verify(&disk).unwrap(), (offset, offset));
+            let reread = Segment::existing(LogId(1), 0, Reach { bytes: length, next: offset });
+            assert_eq!((reread.verify(&disk).unwrap(), reread.damaged().len()), ((offset, 0), 0));
             let found = reread.read(&disk, 0, 1 << 30).unwrap();
             assert!(found.iter().flat_map(|batch| batch.bytes.to_vec()).eq(all.iter().copied()));
         }

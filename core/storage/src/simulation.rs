@@ -1,6 +1,8 @@
 //! The engine on a disk that loses power, against the model: every acknowledged transaction is there after the restart, in
 //! order and whole, and nothing that was not submitted.
 
+mod damage;
+
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex};

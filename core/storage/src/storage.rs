@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::acknowledge::Acknowledgements;
+use crate::damage::SegmentDamage;
 use crate::disk::{RealDisk, failed};
 use crate::engine::{Engine, Stores, lock};
 use crate::error::StorageError;
@@ -162,10 +163,12 @@ impl Storage {
     }
 
     /// Durable records from `offset` on: whole batches, of which the first may begin before `offset` (callers skip), until
-    /// `max_bytes` are reached (at least one batch when there is one). Empty at the end of the log. May read the disk.
+    /// `max_bytes` are reached (at least one batch when there is one). Empty at the end of the log. Where a segment is damaged,
+    /// batches stand for the records that are lost, see [`RecordBatch::is_lost`]. May read the disk.
     ///
     /// # Errors
-    /// [`StorageError::OffsetGone`] when retention removed `offset`; [`StorageError::Io`], [`StorageError::Damaged`].
+    /// [`StorageError::OffsetGone`] when retention removed `offset`; [`StorageError::Io`]; [`StorageError::Damaged`] when a
+    /// segment is not there.
     pub fn read(&self, log: LogId, offset: u64, max_bytes: usize) -> Result<Vec<RecordBatch>, StorageError> {
         match &self.backend {
             Backend::Memory(model) => model.read(log, offset, max_bytes),
@@ -199,6 +202,21 @@ impl Storage {
         }
     }
 
+    /// The offset from which on a log keeps about `bytes`, and no less: the first one when it has less than that. May read the
+    /// disk.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn offset_within(&self, log: LogId, bytes: u64) -> Result<u64, StorageError> {
+        match &self.backend {
+            Backend::Memory(model) => Ok(model.offset_within(log, bytes)),
+            Backend::Disk(running) => match running.engine.log(log) {
+                Some(log) => log.offset_within(&*running.engine.disk, bytes),
+                None => Ok(0),
+            },
+        }
+    }
+
     /// Follows the end of a log: the value is [`LogBounds::next`], changed when records become durable.
     #[must_use]
     pub fn watch(&self, log: LogId) -> watch::Receiver<u64> {
@@ -215,6 +233,15 @@ impl Storage {
         match &self.backend {
             Backend::Memory(model) => model.frontier(),
             Backend::Disk(running) => running.engine.frontier(),
+        }
+    }
+
+    /// The damaged parts of segments that reads have found since the start: their records are lost, unless they are copied.
+    #[must_use]
+    pub fn segment_damage(&self) -> Vec<SegmentDamage> {
+        match &self.backend {
+            Backend::Memory(_) => Vec::new(),
+            Backend::Disk(running) => running.engine.segment_damage(),
         }
     }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use millstream_types::{LogId, Millis};
 
+use crate::damage::SegmentDamage;
 use crate::disk::{Disk, RealDisk, failed};
 use crate::error::StorageError;
 use crate::frame::Frame;
@@ -15,7 +16,7 @@ use crate::storage::take_folder;
 /// Bytes of the key-value store's cache while it is only looked at.
 const CACHE_BYTES: u64 = 1 << 20;
 
-/// What [`verify`] found in a sound folder.
+/// What [`verify`] found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VerifyReport {
     /// The last transaction of the checkpoint.
@@ -28,8 +29,12 @@ pub struct VerifyReport {
     pub torn_bytes: u64,
     /// Logs of the checkpoint.
     pub logs: u64,
-    /// Records in segments.
+    /// Records in segments that can be read.
     pub records: u64,
+    /// Records in segments that a repair gave up.
+    pub lost_records: u64,
+    /// Damaged parts of segments: all else can be read.
+    pub damaged: Vec<SegmentDamage>,
 }
 
 /// A transaction of the journal as [`dump`] shows it.
@@ -54,7 +59,7 @@ pub struct DumpedTransaction {
 /// Reads the journal and every segment of a data folder that no process uses, and checks each checksum and number.
 ///
 /// # Errors
-/// [`StorageError::Damaged`] for the first damage found; [`StorageError::InUse`], [`StorageError::Io`].
+/// [`StorageError::Damaged`] for what keeps a node from starting; [`StorageError::InUse`], [`StorageError::Io`].
 pub fn verify(folder: &Path) -> Result<VerifyReport, StorageError> {
     let _lock_file = take_folder(folder)?;
     let disk = RealDisk::new(folder);
@@ -70,17 +75,11 @@ pub fn verify(folder: &Path) -> Result<VerifyReport, StorageError> {
     for (id, record) in log_records(&keys)? {
         report.logs += 1;
         let (segments, _) = segments(&disk, id, &record)?;
-        for (index, segment) in segments.iter().enumerate() {
-            let (next, records) = segment.verify(&disk)?;
-            let expected = segments.get(index + 1).map_or(record.bounds.next, |following| following.base);
-            if next != expected {
-                return Err(StorageError::Damaged {
-                    file: segment.path.clone(),
-                    position: segment.written(),
-                    detail: format!("ends at offset {next}, expected {expected}; restore it from a backup"),
-                });
-            }
+        for segment in segments {
+            let (records, lost) = segment.verify(&disk)?;
             report.records += records;
+            report.lost_records += lost;
+            report.damaged.extend(segment.damaged().iter().map(|damaged| damaged.shown(&segment)));
         }
     }
     Ok(report)

@@ -164,31 +164,93 @@ fn damage_in_the_middle_is_refused() {
     assert_eq!(open(folder.path()).1.last_lsn, 10);
 }
 
+fn segment_files(folder: &Path, log: LogId) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder.join("logs").join(log.0.to_string())).unwrap();
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
 #[test]
-fn damage_in_a_segment_is_told_and_the_rest_is_served() {
-    const OTHER: LogId = LogId(8);
+fn damage_in_segments_is_told_the_rest_is_served_and_a_repair_mends_it() {
     let folder = tempfile::tempdir().unwrap();
+    let commit_some = |storage: &Storage, numbers: std::ops::Range<u64>| {
+        for number in numbers {
+            commit(storage, append(LOG, &[&format!("{number:04}{}", "x".repeat(5_000))]));
+        }
+    };
+    let read = |storage: &Storage| {
+        let records = read_all(storage, LOG).into_iter();
+        records.map(|record| assert_eq!(record.data[..4], *format!("{:04}", record.offset).as_bytes())).count() as u64
+    };
     let (storage, _) = open(folder.path());
-    let long = "x".repeat(5_000);
-    for _ in 0..40 {
-        commit(&storage, append(LOG, &[&long]));
-        commit(&storage, append(OTHER, &["sound"]));
-    }
+    commit_some(&storage, 0..200);
     storage.close().unwrap();
     drop(storage);
-    let first = folder.path().join("logs").join(LOG.0.to_string()).join(format!("{:020}.log", 0));
-    flip(&first, 20_000);
-    let told = verify(folder.path()).unwrap_err();
-    assert!(matches!(&told, StorageError::Damaged { file, .. } if file.ends_with(&format!("{:020}.log", 0))), "{told}");
+    let first = &segment_files(folder.path(), LOG)[0];
+    flip(first, 40_000);
     let (storage, _) = open(folder.path());
-    assert_eq!(read_all(&storage, OTHER).len(), 40);
-    // A segment is read as a whole or not at all; those behind it are read.
-    let is_damaged = |offset: &u64| matches!(storage.read(LOG, *offset, 1), Err(StorageError::Damaged { .. }));
-    let damaged = (0..40).take_while(is_damaged).count() as u64;
-    assert!((1..20).contains(&damaged), "{damaged}");
-    assert!((damaged..40).all(|offset| storage.read(LOG, offset, 1).unwrap()[0].base_offset <= offset));
-    commit(&storage, append(LOG, &["more"]));
-    assert_eq!(storage.read(LOG, 40, 1).unwrap()[0].records().next().unwrap().data, "more");
+    let left = read(&storage);
+    let [damage] = &storage.segment_damage()[..] else { panic!("{:?}", storage.segment_damage()) };
+    assert!((1..20).contains(&damage.records) && !damage.copied, "{damage:?}");
+    assert_eq!(left + damage.records, 200);
+    let in_it = storage.read(LOG, damage.first_offset, 1).unwrap();
+    assert!(in_it[0].is_lost() && in_it[0].next_offset() == damage.first_offset + damage.records, "{in_it:?}");
+    commit_some(&storage, 200..220);
+    storage.close().unwrap();
+    drop(storage);
+
+    // The journal still has what was written last.
+    let last = segment_files(folder.path(), LOG).pop().unwrap();
+    flip(&last, fs::metadata(&last).unwrap().len() - 1);
+    let report = verify(folder.path()).unwrap();
+    assert_eq!((&report.damaged[0], report.damaged.len()), (damage, 2), "{report:?}");
+    assert!(report.damaged[1].copied, "{report:?}");
+    let before = [fs::read(first).unwrap(), fs::read(&last).unwrap()];
+    let told = repair(folder.path(), Repair::Skip, false).unwrap();
+    assert_eq!(told, RepairReport { segments: report.damaged, ..RepairReport::default() });
+    assert_eq!([fs::read(first).unwrap(), fs::read(&last).unwrap()], before, "it only tells");
+    assert_eq!(repair(folder.path(), Repair::Truncate, true).unwrap(), told);
+    let mut kept: Vec<_> = fs::read_dir(folder.path().join("damaged")).unwrap().map(|it| it.unwrap().path()).collect();
+    kept.sort();
+    assert_eq!(kept.iter().map(|file| fs::read(file).unwrap()).collect::<Vec<_>>(), before);
+    assert_eq!(fs::metadata(&last).unwrap().len(), before[1].len() as u64);
+    let report = verify(folder.path()).unwrap();
+    assert_eq!((report.damaged.len(), report.lost_records, report.records), (0, damage.records, left + 20));
+    assert_eq!(repair(folder.path(), Repair::Skip, true).unwrap(), RepairReport::default());
+    let (storage, _) = open(folder.path());
+    assert_eq!((read(&storage), storage.segment_damage().len()), (left + 20, 0));
+    commit_some(&storage, 220..221);
+    assert_eq!(read(&storage), left + 21);
+}
+
+#[test]
+fn a_running_engine_reads_damaged_records_from_the_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = StorageOptions { tail_bytes_max: 0, checkpoint_bytes: 1_000, ..small(folder.path()) };
+    let (storage, _) = Storage::open(options, Arc::new(ManualClock::at(1_000))).unwrap();
+    for number in 0..50 {
+        commit(&storage, append(LOG, &[&format!("{number:0100}")]));
+    }
+    let first = folder.path().join("logs/7/00000000000000000000.log");
+    let until = |done: &dyn Fn() -> bool| {
+        for _ in 0..500 {
+            if done() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        panic!("no checkpoint came");
+    };
+    until(&|| fs::metadata(&first).is_ok_and(|file| file.len() > 50));
+    flip(&first, 50);
+    until(&|| {
+        let records = read_all(&storage, LOG);
+        assert_eq!((records.len(), &records[3].data[98..]), (50, &b"03"[..]));
+        !storage.segment_damage().is_empty()
+    });
+    let damage = storage.segment_damage();
+    assert_eq!((damage.len(), damage[0].copied), (1, true), "{damage:?}");
 }
 
 /// Ten transactions, each with a record and a key; a byte in some of them is flipped. Nothing is written until it is asked for.
@@ -337,6 +399,11 @@ fn retention_removes_segments_and_dropping_removes_all() {
     assert_eq!(storage.offset_at_time(LOG, 300).unwrap(), 299);
     assert_eq!(storage.offset_at_time(LOG, 5).unwrap(), 4);
     assert_eq!(storage.offset_at_time(LOG, 500).unwrap(), 400);
+    for bytes in [1, 100_000, 300_000, 10 << 20] {
+        let kept = 400 - storage.offset_within(LOG, bytes).unwrap();
+        assert!(kept == 400 || kept * 1_050 >= bytes, "{kept} records for {bytes} bytes");
+        assert!(kept * 1_000 < bytes + (80 << 10), "{kept} records for {bytes} bytes");
+    }
     let mut transaction = Transaction::new();
     transaction.trim_log(LOG, 250);
     commit(&storage, transaction);

@@ -97,6 +97,14 @@ pub trait ReadObject: Send + Sync + 'static {
         key: &'a str,
         bytes_max: u64,
     ) -> BoxFuture<'a, Result<Bytes, ReadObjectError>>;
+
+    /// The names of a bucket's objects that begin with a prefix, in their order, so many at most.
+    fn list_objects<'a>(
+        &'a self,
+        bucket: &'a str,
+        prefix: &'a str,
+        count_max: usize,
+    ) -> BoxFuture<'a, Result<Vec<String>, ReadObjectError>>;
 }
 
 /// Why an object was not read.

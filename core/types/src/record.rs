@@ -107,6 +107,18 @@ pub struct RecordBatch {
 }
 
 impl RecordBatch {
+    /// Stands for records that are lost: they are counted, so that all others keep their offsets, but none of them is there.
+    #[must_use]
+    pub fn lost(base_offset: u64, count: u32, append_time: Millis) -> Self {
+        Self { base_offset, count, append_time, bytes: Bytes::new() }
+    }
+
+    /// Whether it stands for records that are lost. One that is there takes three bytes at least.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     /// The offset behind the last record.
     #[must_use]
     pub fn next_offset(&self) -> u64 {
@@ -190,6 +202,13 @@ mod tests {
         assert_eq!((records[0].offset, &records[0].data[..]), (40, &b"{}"[..]));
         assert_eq!((records[1].offset, records[1].data.len(), &records[1].headers[..]), (41, 70_000, &b"h"[..]));
         assert_eq!(batch.next_offset(), 42);
+    }
+
+    #[test]
+    fn lost_records_have_offsets_only() {
+        let lost = RecordBatch::lost(7, u32::MAX, 3);
+        assert!(lost.is_lost() && !RecordBatch { bytes: Bytes::from_static(&[0; 3]), ..lost.clone() }.is_lost());
+        assert_eq!((lost.iter().count(), lost.next_offset()), (0, 7 + u64::from(u32::MAX)));
     }
 
     #[test]

@@ -188,7 +188,7 @@ impl Task {
         })
     }
 
-    /// Reads a plan's records. Offsets rise by one, so a gap is what retention has taken since.
+    /// Reads a plan's records. Offsets rise by one, so a gap is what retention has taken since, or the disk lost.
     async fn read(&self, plan: &ObjectPlan) -> Result<Contents, DeliveryError> {
         self.may_read()?;
         let mut contents = Contents::default();

@@ -25,7 +25,7 @@ fn engine(development: bool) -> (Namespaces, Streams) {
 }
 
 fn hub(name: &str, partitions: u32) -> NewHub {
-    NewHub { name: name.into(), partitions, retention_hours: 24 }
+    NewHub { name: name.into(), partitions, retention_hours: 24, retention_bytes: None }
 }
 
 fn stream(name: &str) -> NewStream {

@@ -4,8 +4,9 @@ use millstream_catalog::QueryDialect;
 
 use crate::expression::types;
 use crate::plan::{
-    AnalyticCall, AnalyticFunction, Condition, Extent, Join, JoinSide, Operator, Parts, PatternMatch, Place, Program,
-    ScalarExpr, SourcePlan, Step, StepInput, TimeSource, WindowAggregate, WindowBounds, WindowKind,
+    AnalyticCall, AnalyticFunction, Condition, Extent, Join, JoinSide, Model, Operator, Parts, PatternMatch, Place,
+    Program, ScalarExpr, Scored, Sort, SourcePlan, Step, StepInput, TimeSource, WindowAggregate, WindowBounds,
+    WindowKind,
 };
 
 /// The plan, one line for each source, step and output.
@@ -94,6 +95,8 @@ fn step_lines(text: &mut String, program: &Program, step: &Step) {
             }
         }
         Operator::PatternMatch(pattern) => pattern_lines(text, &head, pattern),
+        Operator::Sort(sort) => sort_lines(text, &head, sort),
+        Operator::Scored(scored) => scored_lines(text, &head, scored),
         Operator::Apply(apply) => {
             let parts = if apply.parts == Parts::Elements { "element" } else { "property" };
             let rest = if apply.outer { ", or one without any" } else { "" };
@@ -140,6 +143,33 @@ fn pattern_lines(text: &mut String, head: &str, pattern: &PatternMatch) {
         text,
         &format!("  state: {values} value(s) for each row at which a match may begin, less than {within} ms old"),
     );
+}
+
+fn sort_lines(text: &mut String, head: &str, sort: &Sort) {
+    let rows = sort.stretch_ms.map_or("an instant".to_owned(), |stretch| format!("each {stretch} ms"));
+    let keys =
+        sort.keys.iter().map(|(key, descending)| format!("{}{}", key.text, if *descending { " DESC" } else { "" }));
+    let keys = keys.collect::<Vec<_>>().join(", ");
+    let most = sort.most.map_or(String::new(), |most| format!(", the first {most}"));
+    line(text, &format!("{head}: the rows of {rows} by {keys}{most}, once the watermark has passed them"));
+    line(text, "  state: rows that wait for the watermark");
+}
+
+fn scored_lines(text: &mut String, head: &str, scored: &Scored) {
+    let names: Vec<&str> = scored.numbers.iter().map(|(name, _)| name.as_str()).collect();
+    let (what, kept) = match &scored.model {
+        Model::Forest(forest) => {
+            let points = format!("{} trees of {} points", forest.trees, forest.sample);
+            (format!("a random cut forest of {points}, {} row(s) each", forest.shingle), points)
+        }
+        Model::Hotspots(hotspots) => (
+            format!("regions of at least {} rows within {}", hotspots.least, hotspots.radius),
+            format!("the last {} rows", hotspots.window),
+        ),
+    };
+    line(text, &format!("{head}: each row, once the watermark has passed it, with what a model says of it"));
+    line(text, &format!("  {what}, over {}", names.join(", ")));
+    line(text, &format!("  state: {kept}"));
 }
 
 /// What is kept for a function that looks back.

@@ -7,13 +7,18 @@ pub mod error;
 pub mod executor;
 pub mod explain;
 mod expression;
+mod forest;
+mod hotspots;
 mod join;
 mod pattern;
 pub mod plan;
 pub mod runtime;
+mod scoring;
+mod sorting;
 mod substreams;
 mod time_policy;
 mod value;
+mod waiting;
 mod window;
 
 pub use decode::infer::{Delimited, infer_columns, infer_delimited};
@@ -24,7 +29,8 @@ pub use explain::explain;
 pub use plan::Program;
 pub use runtime::{
     DeliveryAnswer, DeliveryRecord, DeliveryStatus, Failing, Missed, NewQuery, OutputCodec, Outside, Preview,
-    PreviewStart, PreviewTold, Queries, QueryError, QueryState, QueryStatus, ResultRow, SAMPLE_ARRIVAL, SAMPLE_SHARD,
-    SAMPLE_TEXT, SeenError, TAGS_MAX, Trial, TrialInput, trial,
+    PreviewStart, PreviewTold, Processed, ProcessingBatch, ProcessingCodec, Queries, QueryError, QueryState,
+    QueryStatus, REFERENCE_SCAN, ResultRow, SAMPLE_ARRIVAL, SAMPLE_SHARD, SAMPLE_TEXT, SeenError, TAGS_MAX, Trial,
+    TrialInput, trial,
 };
 pub use time_policy::OrderCounts;

@@ -8,6 +8,8 @@ mod aggregate;
 mod alone;
 mod analytic;
 mod pattern;
+mod scored;
+mod sort;
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,6 +22,8 @@ pub use crate::join::plan::{Join, JoinSide, Lookup};
 pub use aggregate::{AggregateCall, AggregateFunction, Part};
 pub use analytic::{Analytic, AnalyticCall, AnalyticFunction, Extent, Place};
 pub use pattern::{Condition, Kept, KeptOf, PATTERN_ROWS_MAX, Pattern, PatternMatch, Skip, Variable};
+pub use scored::{Explanation, Forest, Hotspots, Model, Scored};
+pub use sort::{RankOrder, Sort};
 
 /// The name of the hidden column that ends every schema of a [`Program`]: the row's time.
 ///
@@ -59,6 +63,22 @@ pub struct Program {
 }
 
 impl Program {
+    /// The length of the window that an output's rows come from; 0 when they come from none, or from several kinds.
+    pub(crate) fn window_size(&self, step: Option<usize>) -> i64 {
+        let Some(step) = step.map(|step| &self.steps[step]) else { return 0 };
+        match &step.operator {
+            Operator::WindowAggregate(aggregate) => return aggregate.window.kind.size_ms(),
+            Operator::Join(_) => return 0,
+            _ => {}
+        }
+        let mut sizes = step.inputs.iter().map(|input| match input {
+            StepInput::Step(index) => self.window_size(Some(*index)),
+            StepInput::Source(_) => 0,
+        });
+        let first = sizes.next().unwrap_or(0);
+        if sizes.all(|size| size == first) { first } else { 0 }
+    }
+
     /// The visible columns of an output, without the hidden row time; `None` when there is no such output.
     #[must_use]
     pub fn output_schema(&self, name: &str) -> Option<&SchemaRef> {
@@ -224,6 +244,10 @@ pub enum Operator {
     Analytic(Box<Analytic>),
     /// A row for each run of rows that matches a pattern.
     PatternMatch(Box<PatternMatch>),
+    /// Rows of a stretch of time in another order.
+    Sort(Box<Sort>),
+    /// Rows as they are, each with what a model says of it.
+    Scored(Box<Scored>),
     /// All rows of all inputs, whose schemas are the same.
     Union,
     /// Pairs of rows of two inputs that are near each other in time.

@@ -5,11 +5,12 @@ mod definitions;
 mod resharding;
 mod settings;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use millstream_catalog::{Catalog, ShardDefinition, StreamDefinition};
-use millstream_storage::{LogBounds, Receipt, Storage, Ticket, Transaction};
+use millstream_storage::{LogBounds, Receipt, Storage, StorageError, Ticket, Transaction};
 use millstream_types::{BoxFuture, Clock, EncodedRecords, LogId, Millis, RecordBatch};
 use tokio::sync::watch;
 
@@ -52,7 +53,8 @@ pub struct Placement {
 /// Durable records of a shard, from one position on.
 #[derive(Debug, Clone)]
 pub struct ReadBatch {
-    /// Whole batches; the first may begin before the position asked for: skip what is below it.
+    /// Whole batches that follow each other; the first may begin before the position asked for: skip what is below it. Or
+    /// behind it: what is between is gone, by retention or because the disk lost it.
     pub batches: Vec<RecordBatch>,
     /// Where to read next.
     pub next: u64,
@@ -270,7 +272,8 @@ impl Streams {
     }
 
     /// Durable records of a log from `offset` on, about `max_bytes` of them; empty at the end. An offset that retention
-    /// removed reads from the oldest record there is. Does its disk work off the async workers.
+    /// removed reads from the oldest record there is, one that is lost from the next that is there. Does its disk work off
+    /// the async workers.
     ///
     /// # Errors
     /// [`StreamError::Storage`].
@@ -282,10 +285,9 @@ impl Streams {
                 return Ok(ReadBatch { batches: Vec::new(), next: offset, end: bounds });
             }
             let storage = self.storage.clone();
-            let batches = tokio::task::spawn_blocking(move || storage.read(log, offset, max_bytes))
+            let (batches, next) = tokio::task::spawn_blocking(move || read_present(&storage, log, offset, max_bytes))
                 .await
-                .map_err(|_| millstream_storage::StorageError::Closed)??;
-            let next = batches.last().map_or(offset, RecordBatch::next_offset);
+                .map_err(|_| StorageError::Closed)??;
             Ok(ReadBatch { batches, next, end: self.storage.bounds(log) })
         })
     }
@@ -299,7 +301,20 @@ impl Streams {
             let storage = self.storage.clone();
             Ok(tokio::task::spawn_blocking(move || storage.offset_at_time(log, time))
                 .await
-                .map_err(|_| millstream_storage::StorageError::Closed)??)
+                .map_err(|_| StorageError::Closed)??)
+        })
+    }
+
+    /// The offset from which on a shard keeps about `bytes`, and no less.
+    ///
+    /// # Errors
+    /// [`StreamError::Storage`].
+    pub fn offset_within(&self, log: LogId, bytes: u64) -> BoxFuture<'_, Result<u64, StreamError>> {
+        Box::pin(async move {
+            let storage = self.storage.clone();
+            Ok(tokio::task::spawn_blocking(move || storage.offset_within(log, bytes))
+                .await
+                .map_err(|_| StorageError::Closed)??)
         })
     }
 
@@ -328,6 +343,18 @@ impl Streams {
         self.storage.frontier()
     }
 
+    /// How many records of each stream were found to be lost since the start, because the disk damaged them.
+    #[must_use]
+    pub fn lost_records(&self) -> BTreeMap<String, u64> {
+        let mut lost = BTreeMap::new();
+        for damage in self.storage.segment_damage().into_iter().filter(|damage| !damage.copied) {
+            if let Some((stream, _)) = self.owner_of(damage.log) {
+                *lost.entry(stream.name.clone()).or_default() += damage.records;
+            }
+        }
+        lost
+    }
+
     /// The stream and shard that own a log.
     #[must_use]
     pub fn owner_of(&self, log: LogId) -> Option<(Arc<StreamDefinition>, u32)> {
@@ -350,12 +377,36 @@ impl Streams {
         })
     }
 
-    /// Lets go of records older than their stream keeps them. The server calls it every minute.
+    /// Lets go of records that are older than their stream keeps them, or more. The server calls it every minute.
     ///
     /// # Errors
     /// [`StreamError::Storage`].
     pub fn enforce_retention(&self) -> BoxFuture<'_, Result<(), StreamError>> {
         Box::pin(async move { retention::enforce(self, &self.storage, self.clock.now()).await })
+    }
+}
+
+/// The batches behind `offset` that are there, up to the next that is lost, and where to read next. So what is lost always lies
+/// in front of a read, as what retention removed does, and never in its middle.
+fn read_present(
+    storage: &Storage,
+    log: LogId,
+    mut offset: u64,
+    max_bytes: usize,
+) -> Result<(Vec<RecordBatch>, u64), StorageError> {
+    loop {
+        let mut batches = storage.read(log, offset, max_bytes)?;
+        let lost = batches.iter().take_while(|batch| batch.is_lost()).count();
+        batches.drain(..lost).for_each(|lost| offset = lost.next_offset());
+        let present = batches.iter().take_while(|batch| !batch.is_lost()).count();
+        batches.truncate(present);
+        if let Some(last) = batches.last() {
+            let next = last.next_offset();
+            return Ok((batches, next));
+        }
+        if lost == 0 {
+            return Ok((batches, offset));
+        }
     }
 }
 

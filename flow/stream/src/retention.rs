@@ -1,4 +1,5 @@
-//! Letting go of old records: a log begins at its first record that is young enough.
+//! Letting go of old records: a log begins at its first record that is young enough, or later where its stream limits the bytes
+//! of a shard. What is before it takes no part in anything; its room on the disk is given back by whole segments.
 
 use millstream_storage::{Storage, Transaction};
 use millstream_types::Millis;
@@ -13,7 +14,11 @@ pub(crate) async fn enforce(streams: &Streams, storage: &Storage, now: Millis) -
         for shard in &stream.shards {
             let bounds = storage.bounds(shard.log());
             if bounds.first < bounds.next {
-                let first = streams.offset_at_time(shard.log(), oldest).await?;
+                let young = streams.offset_at_time(shard.log(), oldest).await?;
+                let first = match stream.settings.retention_bytes {
+                    Some(bytes) => young.max(streams.offset_within(shard.log(), bytes).await?),
+                    None => young,
+                };
                 if first > bounds.first {
                     transaction.trim_log(shard.log(), first);
                 }

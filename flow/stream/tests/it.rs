@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "it/damage.rs"]
+mod damage;
 #[path = "it/resharding.rs"]
 mod resharding;
 
@@ -70,6 +72,26 @@ async fn an_explicit_hash_key_decides_the_shard() {
             assert_eq!(streams.put("trades", &[put]).await.unwrap()[0].shard, shard.index);
         }
     }
+}
+
+#[tokio::test]
+async fn a_shard_keeps_its_bytes_and_no_fewer() {
+    let (streams, _) = engine();
+    let log = streams.create(new_stream("trades", 1)).await.unwrap().shards[0].log();
+    let other = streams.create(new_stream("all", 1)).await.unwrap().shards[0].log();
+    for _ in 0..100 {
+        streams.put("trades", &[entry("a", &"x".repeat(996))]).await.unwrap();
+        streams.put("all", &[entry("a", &"x".repeat(996))]).await.unwrap();
+    }
+    streams.set_kept("trades", 48, Some(10_000)).await.unwrap();
+    streams.enforce_retention().await.unwrap();
+    // A record takes three bytes beside its own and its key.
+    assert_eq!((streams.bounds(log).first, streams.bounds(other).first), (90, 0));
+    assert_eq!(streams.read(log, 0, usize::MAX).await.unwrap().batches[0].base_offset, 90);
+    streams.set_kept("trades", 48, None).await.unwrap();
+    streams.put("trades", &[entry("a", "more")]).await.unwrap();
+    streams.enforce_retention().await.unwrap();
+    assert_eq!((streams.bounds(log).first, streams.get("trades").unwrap().retention_hours), (90, 48));
 }
 
 #[tokio::test]

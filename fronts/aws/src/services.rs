@@ -68,6 +68,7 @@ impl Services {
             ("kinesis", "Kinesis_20131202") => self.kinesis.call(request).await,
             ("firehose", "Firehose_20150804") => self.firehose.call(request).await,
             ("kinesisanalytics", "KinesisAnalytics_20150814") => self.analytics.call(request).await,
+            ("kinesisanalytics", "KinesisAnalytics_20180523") => self.analytics.call_v2(request).await,
             ("logs", "Logs_20140328") => self.logs.call(request).await,
             ("aws-marketplace", "AWSMPMeteringService") => self.marketplace.call(request).await,
             // Its answers have their own content type and carry a checksum.

@@ -30,6 +30,7 @@ pub enum Api {
     SaslAuthenticate,
     CreatePartitions,
     DeleteGroups,
+    IncrementalAlterConfigs,
     DescribeCluster,
 }
 
@@ -50,7 +51,7 @@ pub struct Served {
 }
 
 /// All that is served.
-pub const SERVED: [Served; 24] = [
+pub const SERVED: [Served; 25] = [
     served(Api::Produce, 0, (3, 9), 9),
     served(Api::Fetch, 1, (4, 12), 12),
     served(Api::ListOffsets, 2, (1, 6), 6),
@@ -74,6 +75,7 @@ pub const SERVED: [Served; 24] = [
     served(Api::SaslAuthenticate, 36, (0, 2), 2),
     served(Api::CreatePartitions, 37, (0, 3), 2),
     served(Api::DeleteGroups, 42, (0, 2), 2),
+    served(Api::IncrementalAlterConfigs, 44, (0, 1), 1),
     served(Api::DescribeCluster, 60, (0, 1), 0),
 ];
 

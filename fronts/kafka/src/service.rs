@@ -27,6 +27,8 @@ const SMALL_ANSWER_BYTES: usize = 64 << 10;
 const LISTS_BYTES_MAX: usize = 64 << 20;
 /// Requests whose records are unpacked at once, each into as many bytes as a request may hold.
 const UNPACKING_MAX: usize = 4;
+/// Large answers that are made at once, or as many as there are cores: what is read for one is in memory beside it meanwhile.
+const LARGE_ANSWERS_MADE_MIN: usize = 4;
 /// Bytes that one permit stands for.
 const PERMIT_BYTES: usize = 1 << 10;
 
@@ -37,6 +39,7 @@ pub struct Kafka {
     requests: Arc<Semaphore>,
     answers: Arc<Semaphore>,
     small_answers: Arc<Semaphore>,
+    making: Arc<Semaphore>,
     lists: Arc<Semaphore>,
     small_lists: Arc<Semaphore>,
     unpacking: Arc<Semaphore>,
@@ -87,12 +90,14 @@ impl Kafka {
     /// The service over its engines.
     #[must_use]
     pub fn new(parts: KafkaParts) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let budget = |bytes: usize| Arc::new(Semaphore::new(bytes / PERMIT_BYTES));
         Self {
             parts: Arc::new(parts),
             requests: budget(REQUEST_BYTES_MAX),
             answers: budget(ANSWER_BYTES_MAX),
             small_answers: budget(SMALL_ANSWERS_BYTES_MAX),
+            making: Arc::new(Semaphore::new(cores.max(LARGE_ANSWERS_MADE_MIN))),
             lists: budget(LISTS_BYTES_MAX),
             small_lists: budget(LISTS_BYTES_MAX),
             unpacking: Arc::new(Semaphore::new(UNPACKING_MAX)),
@@ -113,6 +118,14 @@ impl Kafka {
         }
         let (bytes, needed) = (bytes.min(SMALL_ANSWER_BYTES), permits(RECORD_BYTES_MAX));
         (Arc::clone(&self.small_answers).acquire_many_owned(needed).await.ok(), bytes)
+    }
+
+    /// Waits for the turn to read records for an answer of so many bytes; `None`: a small one needs none.
+    pub(crate) async fn turn_to_read(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        if bytes <= SMALL_ANSWER_BYTES {
+            return None;
+        }
+        Arc::clone(&self.making).acquire_owned().await.ok()
     }
 
     /// Waits until so many bytes of an answer without records may be held; they are held until the permit is dropped.

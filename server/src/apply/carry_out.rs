@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use millstream_catalog::pipeline::{
     ApiSpec, DeliveryStreamSpec, Known, Pipeline, RouteIntegration, RouteSpec, StreamSpec,
 };
-use millstream_catalog::{DeliverySource, StreamOwner};
+use millstream_catalog::{CapacityMode, DeliverySource, StreamOwner, StreamSettings};
 use millstream_delivery::{DeliveryError, NewDeliveryStream};
 use millstream_gateway::Route;
 use millstream_stream::{NewStream, StreamError};
@@ -194,17 +194,20 @@ async fn stream(engines: &Engines, spec: &StreamSpec) -> anyhow::Result<Outcome>
         shards: spec.shards,
         retention_hours: spec.retention_hours,
     };
-    match engines.streams.create(new).await {
+    let bytes = |there| spec.retention_bytes.map_or(there, |bytes| Some(bytes).filter(|bytes| *bytes > 0));
+    let settings = StreamSettings { retention_bytes: bytes(None), ..StreamSettings::default() };
+    match engines.streams.create_with(new, CapacityMode::Provisioned, BTreeMap::new(), settings).await {
         Ok(_) => Ok(Outcome::Created),
         Err(StreamError::StreamExists { .. }) => {
             let found = engines.streams.get(&spec.name)?;
             let other_shards = found.open_shards().count() != spec.shards as usize;
-            let other_retention = found.retention_hours != spec.retention_hours;
+            let there = found.settings.retention_bytes;
+            let other_retention = (found.retention_hours, there) != (spec.retention_hours, bytes(there));
             if other_shards {
                 engines.streams.set_shard_count(&spec.name, spec.shards).await?;
             }
             if other_retention {
-                engines.streams.set_retention(&spec.name, spec.retention_hours).await?;
+                engines.streams.set_kept(&spec.name, spec.retention_hours, bytes(there)).await?;
             }
             Ok(if other_shards || other_retention { Outcome::Updated } else { Outcome::Unchanged })
         }

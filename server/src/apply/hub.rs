@@ -57,7 +57,8 @@ pub(super) async fn hub(engines: &Engines, spec: &HubSpec) -> anyhow::Result<Out
     if namespaces.namespace(namespace).is_err() {
         namespaces.create_namespace(namespace).await?;
     }
-    let new = NewHub { name: spec.name.clone(), partitions: spec.partitions, retention_hours: spec.retention_hours };
+    let HubSpec { partitions, retention_hours, retention_bytes, .. } = *spec;
+    let new = NewHub { name: spec.name.clone(), partitions, retention_hours, retention_bytes };
     let (hub, created) = namespaces.put_hub(namespace, new).await?;
     let scope = Scope { namespace: namespace.to_owned(), hub: Some(spec.name.clone()) };
     let mut changed = policies(namespaces, &scope, &spec.policies).await?;

@@ -84,6 +84,7 @@ fn input(spec: &InputSpec, found: Option<&QueryDefinition>) -> QueryInput {
         columns: spec.columns.clone(),
         role: before.map(|before| before.role.clone()).unwrap_or_default(),
         consumer_group: before.map(|before| before.consumer_group.clone()).unwrap_or_default(),
+        processor: before.and_then(|before| before.processor.clone()),
     }
 }
 

@@ -1,8 +1,9 @@
 //! `millstream log verify`, `dump` and `repair`: a data folder's files, while no node has them open.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Write};
 
-use millstream_storage::{DumpedTransaction, Repair, RepairReport};
+use millstream_storage::{DumpedTransaction, Repair, RepairReport, SegmentDamage, VerifyReport};
 use millstream_types::time::rfc3339;
 
 use crate::cli::{LogCommand, RepairArgs};
@@ -13,17 +14,7 @@ use crate::cli::{LogCommand, RepairArgs};
 /// Damage, or files that cannot be read.
 pub fn run(command: &LogCommand) -> anyhow::Result<()> {
     match command {
-        LogCommand::Verify(args) => {
-            let report = millstream_storage::verify(&args.data)?;
-            println!(
-                "sound: {} records in {} logs, {} transactions of which {} are in the journal only",
-                report.records, report.logs, report.last_lsn, report.journal_transactions,
-            );
-            if report.torn_bytes > 0 {
-                println!("{} bytes of an interrupted write at the end; the next start cuts them", report.torn_bytes);
-            }
-            Ok(())
-        }
+        LogCommand::Verify(args) => tell(&millstream_storage::verify(&args.data)?),
         LogCommand::Dump(args) => {
             let mut out = BufWriter::new(io::stdout().lock());
             let mut printed = Ok(());
@@ -39,19 +30,57 @@ pub fn run(command: &LogCommand) -> anyhow::Result<()> {
     }
 }
 
+/// Says what a look through the files found.
+fn tell(report: &VerifyReport) -> anyhow::Result<()> {
+    println!(
+        "{}: {} records in {} logs, {} transactions of which {} are in the journal only",
+        if report.damaged.is_empty() { "sound" } else { "readable" },
+        report.records,
+        report.logs,
+        report.last_lsn,
+        report.journal_transactions,
+    );
+    if report.torn_bytes > 0 {
+        println!("{} bytes of an interrupted write at the end; the next start cuts them", report.torn_bytes);
+    }
+    if report.lost_records > 0 {
+        println!("{} records were given up by an earlier repair", report.lost_records);
+    }
+    report.damaged.iter().for_each(tell_segment);
+    let parts = report.damaged.len();
+    anyhow::ensure!(
+        parts == 0,
+        "segments are damaged in {parts} places: readers skip what is lost; mend them by `millstream log repair`, or restore \
+         the files from a backup"
+    );
+    Ok(())
+}
+
+fn tell_segment(damage: &SegmentDamage) {
+    let SegmentDamage { file, position, bytes, log, first_offset, records, copied } = damage;
+    let what = if *copied { "the journal still has them" } else { "lost" };
+    println!(
+        "damaged: {file} at byte {position}, {bytes} bytes: {records} records of log {} from offset {first_offset} on: {what}",
+        log.0
+    );
+}
+
 /// Says what a repair gives up and, when it is confirmed, does it.
 fn mend(args: &RepairArgs) -> anyhow::Result<()> {
     let how = if args.truncate { Repair::Truncate } else { Repair::Skip };
     let report = millstream_storage::repair(&args.node.data, how, args.yes)?;
     if report == RepairReport::default() {
-        println!("the journal has no damage that a repair could mend; nothing was changed");
+        println!("neither the journal nor a segment has damage that a repair could mend; nothing was changed");
         return Ok(());
     }
     for damage in &report.damages {
         let (first, last) = damage.transactions;
         println!("damaged: {} at byte {}, transactions {first} to {last}", damage.file, damage.position);
     }
-    println!("lost: {} transactions", report.lost_transactions);
+    report.segments.iter().for_each(tell_segment);
+    if !report.damages.is_empty() {
+        println!("lost: {} transactions", report.lost_transactions);
+    }
     for (log, first, count) in &report.lost_records {
         println!("lost: {count} records of log {} from offset {first} on", log.0);
     }
@@ -67,6 +96,8 @@ fn mend(args: &RepairArgs) -> anyhow::Result<()> {
     let done = if args.yes { ("written anew", "removed") } else { ("to be written anew", "to be removed") };
     report.rewritten.iter().for_each(|file| println!("{}: {file}", done.0));
     report.removed.iter().for_each(|file| println!("{}: {file}", done.1));
+    let segments: BTreeSet<_> = report.segments.iter().map(|damage| &damage.file).collect();
+    segments.iter().for_each(|file| println!("{}: {file}", done.0));
     match args.yes {
         true => println!("the old files are in the folder `damaged`"),
         false => println!("nothing was changed; add --yes to do it"),

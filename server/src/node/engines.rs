@@ -11,7 +11,7 @@ use millstream_access::{Access, Management, SessionKey};
 use millstream_aws::apigateway::LambdaProxy;
 use millstream_aws::authorize::{Authorizer, Service, ServiceRoles};
 use millstream_aws::destination::Destinations;
-use millstream_aws::kinesisanalytics::LambdaOutputCodec;
+use millstream_aws::kinesisanalytics::{LambdaInputCodec, LambdaOutputCodec};
 use millstream_aws::lambda::event_source_mapping::{LambdaEvents, OnFailureDestinations, RolePermits};
 use millstream_aws::marketplace::NoticeJson;
 use millstream_aws::place::Place;
@@ -36,7 +36,7 @@ use millstream_marketplace::{Marketplace, Outside as MarketplaceOutside};
 use millstream_namespace::Namespaces;
 use millstream_object::{ObjectStoreOptions, Objects};
 use millstream_portal::Portal;
-use millstream_query::{Outside, Queries};
+use millstream_query::{Outside, Queries, REFERENCE_SCAN};
 use millstream_queue::Queues;
 use millstream_storage::{Durability, Storage, StorageError, StorageOptions};
 use millstream_stream::{Producers, Streams};
@@ -173,9 +173,13 @@ impl Engines {
             Outside {
                 invoke: Arc::clone(&invoke),
                 kinesis_codec: Arc::new(LambdaOutputCodec::new(place.clone())),
+                kinesis_processing: Some(Arc::new(LambdaInputCodec::new(place.clone()))),
                 stream_analytics_codec: Arc::new(FunctionOutputCodec),
                 objects: Arc::new(objects.clone()),
                 reads: Arc::new(objects.clone()),
+                reference_scan: settings
+                    .reference_scan_seconds
+                    .map_or(REFERENCE_SCAN, |given| Duration::from_secs(given.get())),
                 documents: Arc::new(documents.clone()),
                 kinesis_roles: Some(roles(Service::KinesisAnalytics)),
             },

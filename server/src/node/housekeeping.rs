@@ -1,4 +1,4 @@
-//! What a node does by the clock: samples, counts of tables, their indexes filled, log lines to disk, old records out, idle
+//! What a node does by the clock: samples, counts of tables and of lost records, their indexes filled, log lines to disk, old records out, idle
 //! processes ended, abandoned blocks of objects removed, the marketplace's notices sent.
 
 use std::sync::Arc;
@@ -65,6 +65,9 @@ pub fn start(engines: &Arc<Engines>, stopped: &watch::Receiver<bool>, tasks: &mu
     let each = Arc::clone(engines);
     tasks.spawn(every(IDLE, stopped.clone(), move || {
         each.functions.end_idle();
+        for (stream, records) in each.streams.lost_records() {
+            each.insight.metrics.gauge("records_lost", &format!("stream/{stream}")).set(records.cast_signed());
+        }
         std::future::ready(())
     }));
     let each = Arc::clone(engines);

@@ -62,9 +62,9 @@ pub use portal::{
     PortalOfferDefinition, PortalRole, PortalSubscription, PortalSubscriptionState,
 };
 pub use query::{
-    ColumnDefinition, ColumnType, DesiredState, DocumentOutput, EventOrder, ObjectOutput, OrderPolicy, OutputHanding,
-    OutputTarget, QueryDefinition, QueryDialect, QueryErrorLog, QueryInput, QueryOutput, QueryResource, RecordFormat,
-    ReferenceInput, StartAt,
+    ColumnDefinition, ColumnType, DesiredState, DocumentOutput, EventOrder, InputProcessor, ObjectOutput, OrderPolicy,
+    OutputHanding, OutputTarget, QueryDefinition, QueryDialect, QueryErrorLog, QueryInput, QueryOutput, QueryResource,
+    RecordFormat, ReferenceInput, ReferenceVersions, StartAt,
 };
 pub use queue::{QueueDefinition, QueueSettings, Redrive, RedriveSources};
 pub use role::RoleDefinition;

@@ -67,6 +67,9 @@ pub struct QueryResource {
     /// Where its errors are told, besides in its status.
     #[serde(default)]
     pub error_log: Option<QueryErrorLog>,
+    /// The role that its maker named for all that the query touches; inputs and outputs have it as their own, too.
+    #[serde(default)]
+    pub role: String,
 }
 
 /// The log stream that a query's errors are told in.
@@ -109,17 +112,32 @@ pub struct QueryInput {
     /// The consumer group that the maker named for reading a hub; recorded.
     #[serde(default)]
     pub consumer_group: String,
+    /// The function that records go through before they become rows.
+    #[serde(default)]
+    pub processor: Option<InputProcessor>,
 }
 
-/// Reference data: an object whose rows are a table, read when the query starts.
+/// A function that changes an input's records, drops them or says that they are none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputProcessor {
+    /// The function, or a version or an alias of one: `NAME:QUALIFIER`.
+    pub function: String,
+    /// The role that the maker named for invoking it. Roles are asked; empty: nobody is.
+    pub role: String,
+}
+
+/// Reference data: an object whose rows are a table, read when the query starts, or versions of it that follow each other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReferenceInput {
     /// The name by which the SQL knows it.
     pub name: String,
     /// The object's bucket or container.
     pub bucket: String,
-    /// Its name there.
+    /// Its name there; where there are versions, what their names have in common: text with `{date}` and `{time}`.
     pub key: String,
+    /// How the names of versions say from when on each counts; `None`: there is one object.
+    #[serde(default)]
+    pub versions: Option<ReferenceVersions>,
     /// How its bytes become rows.
     #[serde(default)]
     pub format: RecordFormat,
@@ -129,6 +147,17 @@ pub struct ReferenceInput {
     /// The role or account that the maker named for reading. Roles are asked; empty: nobody is.
     #[serde(default)]
     pub role: String,
+}
+
+/// How the names of versions of reference data say times.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReferenceVersions {
+    /// How `{date}` is written; `yyyy/MM/dd` when empty.
+    #[serde(default)]
+    pub date_format: String,
+    /// How `{time}` is written; `HH` when empty.
+    #[serde(default)]
+    pub time_format: String,
 }
 
 /// How a record's bytes become rows.

@@ -113,6 +113,8 @@ pub struct StreamSettings {
     pub warm_mibps: Option<u32>,
     /// Who may do what with it, in the policy language.
     pub policy: Option<String>,
+    /// Bytes that each shard keeps: older records go when it has more. `None`: as many as come while records stay.
+    pub retention_bytes: Option<u64>,
 }
 
 /// Who decides how many shards a stream has.

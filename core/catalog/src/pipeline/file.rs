@@ -73,6 +73,7 @@ pub(super) struct StreamTable {
     pub(super) name: Spanned<String>,
     pub(super) shards: Option<Spanned<u32>>,
     pub(super) retention_hours: Option<Spanned<u32>>,
+    pub(super) retention_bytes: Option<Spanned<u64>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -160,6 +161,10 @@ pub(super) struct InputTable {
 pub(super) struct ReferenceTable {
     pub(super) container: String,
     pub(super) path: String,
+    #[serde(default)]
+    pub(super) date_format: String,
+    #[serde(default)]
+    pub(super) time_format: String,
 }
 
 #[derive(Debug, Deserialize)]

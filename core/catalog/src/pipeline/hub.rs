@@ -4,6 +4,7 @@
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::limits::RETENTION_BYTES;
 use super::resolve::Resolver;
 use super::source::Located;
 use crate::definition::AccessRights;
@@ -36,6 +37,7 @@ pub(super) struct EventHubTable {
     partitions: u32,
     #[serde(default = "one_day")]
     retention_hours: u32,
+    retention_bytes: Option<Spanned<u64>>,
     #[serde(default)]
     consumer_groups: Vec<String>,
     #[serde(default, alias = "policies")]
@@ -81,6 +83,8 @@ pub struct HubSpec {
     pub partitions: u32,
     /// How long events stay.
     pub retention_hours: u32,
+    /// Bytes that each partition keeps, 0 for no limit; `None`: as it is.
+    pub retention_bytes: Option<u64>,
     /// Consumer groups besides the one that every hub has.
     pub consumer_groups: Vec<String>,
     /// Policies that hold for it only, besides those that it has.
@@ -134,10 +138,12 @@ impl Resolver<'_> {
         let line = self.line(&table.name);
         self.range(line, "partitions", table.partitions.into(), PARTITIONS);
         self.range(line, "retention_hours", table.retention_hours.into(), (1, 2_160));
-        let EventHubTable { name, namespace, partitions, retention_hours, consumer_groups, policy } = table;
+        let retention_bytes = self.within("retention_bytes", table.retention_bytes.as_ref(), RETENTION_BYTES);
+        let EventHubTable { name, namespace, partitions, retention_hours, consumer_groups, policy, .. } = table;
         let policies = self.policies(line, policy, POLICIES_MAX.1);
         let name = name.into_inner();
-        let value = HubSpec { name, namespace, partitions, retention_hours, consumer_groups, policies };
+        let value =
+            HubSpec { name, namespace, partitions, retention_hours, retention_bytes, consumer_groups, policies };
         Located { value, line }
     }
 
@@ -191,12 +197,14 @@ policies = [{ name = "all", rights = ["send", "listen", "manage"] }]
 [[event_hub]]
 name = "orders"
 namespace = "shop"
+retention_bytes = 1_000_000
 
 [[event_hub.policy]]
 name = "till"
 rights = ["send"]
 "#;
         let pipeline = Pipeline::parse("f", text).unwrap();
+        assert_eq!(pipeline.hubs[0].value.retention_bytes, Some(1_000_000));
         let namespace = &pipeline.namespaces[0].value;
         assert_eq!((namespace.units, namespace.units_max), (Some(2), 5));
         assert_eq!(namespace.policies[0].rights, AccessRights::ALL);

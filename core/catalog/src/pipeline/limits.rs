@@ -5,6 +5,9 @@ use toml::Spanned;
 use super::resolve::Resolver;
 use crate::definition::EventOrder;
 
+/// Bytes that a shard may be limited to, 0 for no limit.
+pub(super) const RETENTION_BYTES: (u64, u64) = (0, i64::MAX.unsigned_abs());
+
 /// The longest tolerance for late events: 20 days, the service's own limit.
 const LATE_SECONDS: (u64, u64) = (0, 1_728_000);
 

@@ -110,6 +110,8 @@ pub struct StreamSpec {
     pub shards: u32,
     /// How long records stay.
     pub retention_hours: u32,
+    /// Bytes that each shard keeps, 0 for no limit; `None`: as it is.
+    pub retention_bytes: Option<u64>,
 }
 
 /// A delivery stream to be.

@@ -9,13 +9,14 @@ use super::file::{
     StartName, StreamTable, ToleranceName,
 };
 use super::known::Known;
+use super::limits::RETENTION_BYTES;
 use super::name::NameRule;
 use super::shape::{LeftOut, Shaped};
 use super::source::{Located, Mistake, Source, nearest};
 use super::{ApiSpec, DeliveryStreamSpec, InputSpec, Pipeline, QuerySpec, RouteSpec, SqlText, StreamSpec, Survey};
 use crate::definition::{
     ColumnDefinition, ColumnType, Compression, EventOrder, ObjectDestination, OrderPolicy, QueryDialect, RecordFormat,
-    ReferenceInput, StartAt,
+    ReferenceInput, ReferenceVersions, StartAt,
 };
 
 /// What a route can be called by.
@@ -223,7 +224,9 @@ impl Resolver<'_> {
         let line = self.line(&table.name);
         let shards = self.number("shards", table.shards, 1, (1, 500));
         let retention_hours = self.number("retention_hours", table.retention_hours, 24, STREAM_HOURS);
-        Located { value: StreamSpec { name: table.name.into_inner(), shards, retention_hours }, line }
+        let retention_bytes = self.within("retention_bytes", table.retention_bytes.as_ref(), RETENTION_BYTES);
+        let name = table.name.into_inner();
+        Located { value: StreamSpec { name, shards, retention_hours, retention_bytes }, line }
     }
 
     fn delivery_stream(&mut self, table: DeliveryStreamTable) -> Located<DeliveryStreamSpec> {
@@ -331,18 +334,17 @@ impl Resolver<'_> {
             return None;
         }
         let key = blob.path.trim_start_matches('/').to_owned();
-        if key.is_empty() || key.contains('{') || blob.container.is_empty() {
-            let message = format!("expected the container and the path of one blob, found `{}`", blob.path);
-            self.wrong(
-                line,
-                message,
-                "blob = { container = \"tables\", path = \"limits.csv\" }, without {date} and {time}",
-            );
+        if key.is_empty() || blob.container.is_empty() {
+            let message = format!("expected the container and the path of a blob, found `{}`", blob.path);
+            self.wrong(line, message, "blob = { container = \"tables\", path = \"limits.csv\" }");
             return None;
         }
+        let versions = key
+            .contains('{')
+            .then_some(ReferenceVersions { date_format: blob.date_format, time_format: blob.time_format });
         let columns = self.columns(table.columns)?;
         let (name, bucket, format) = (table.name.into_inner(), blob.container, format(table.csv));
-        Some(ReferenceInput { name, bucket, key, format, columns, role: String::new() })
+        Some(ReferenceInput { name, bucket, key, versions, format, columns, role: String::new() })
     }
 
     /// The columns of an input; `None` when the type of one is unknown.

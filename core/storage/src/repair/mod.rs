@@ -1,17 +1,19 @@
-//! Bringing up a data folder whose journal is damaged in its middle, by giving up what cannot be read.
+//! Mending a data folder whose journal is damaged in its middle, or whose segments are, by giving up what cannot be read.
 //!
 //! Nothing is given up silently: [`repair`] first tells what is lost, changes the files only when asked to, and keeps the old
-//! ones in the folder `damaged`. Segments and the key-value store are not repaired: they come from a backup.
-//! Read next: `salvage.rs` (what can still be read), `rebuild.rs` (the journal without the rest).
+//! ones in the folder `damaged`. The key-value store is not repaired: it comes from a backup.
+//! Read next: `salvage.rs` (what can still be read), `rebuild.rs` (the journal without the rest), `segments.rs`.
 
 mod rebuild;
 mod salvage;
+pub(crate) mod segments;
 
 use std::path::Path;
 
 use bytes::Bytes;
 use millstream_types::LogId;
 
+use crate::damage::SegmentDamage;
 use crate::disk::{Disk, RealDisk, failed};
 use crate::error::StorageError;
 use crate::journal;
@@ -20,6 +22,7 @@ use crate::recovery::{log_records, read_applied_lsn, read_checkpoint};
 use crate::storage::take_folder;
 use rebuild::{Rebuilt, Stores};
 use salvage::JournalFile;
+use segments::DamagedSegments;
 
 /// Bytes of the key-value store's cache while it is only looked at.
 const CACHE_BYTES: u64 = 1 << 20;
@@ -56,6 +59,8 @@ pub struct RepairReport {
     pub rewritten: Vec<String>,
     /// Journal files that are removed.
     pub removed: Vec<String>,
+    /// Damaged parts of segments. The segments are written anew; the old ones are kept in the folder `damaged`.
+    pub segments: Vec<SegmentDamage>,
 }
 
 /// A part of the journal that cannot be read.
@@ -78,14 +83,25 @@ pub fn repair(folder: &Path, how: Repair, write: bool) -> Result<RepairReport, S
     let disk = RealDisk::new(folder);
     let keys = FjallKeys::open(&folder.join("keys"), CACHE_BYTES)?;
     let checkpoint = read_checkpoint(&keys)?;
+    let records = log_records(&keys)?;
     let stores = Stores {
         covered_lsn: checkpoint.lsn,
         covered_time: checkpoint.append_time,
         applied_lsn: read_applied_lsn(&keys)?,
-        logs: log_records(&keys)?.into_iter().map(|(log, record)| (log, record.bounds.next)).collect(),
+        logs: records.iter().map(|(log, record)| (*log, record.bounds.next)).collect(),
     };
     let files = read_files(&disk, checkpoint.covered().number)?;
-    let Rebuilt { files: rebuilt, report } = rebuild::rebuild(&files, stores, how)?;
+    let Rebuilt { files: rebuilt, mut report } = rebuild::rebuild(&files, stores, how)?;
+    let damaged = DamagedSegments::find(&disk, &records)?;
+    report.segments = damaged.shown();
+    if write && !report.segments.is_empty() {
+        // Before the journal changes, which has copies.
+        damaged.mend(&disk)?;
+        if let Some(left) = DamagedSegments::find(&disk, &records)?.shown().into_iter().next() {
+            let detail = "it could not be mended; restore the file from a backup".to_owned();
+            return Err(StorageError::Damaged { file: left.file, position: left.position, detail });
+        }
+    }
     if write && !(report.rewritten.is_empty() && report.removed.is_empty()) {
         replace(&disk, &files, &rebuilt)?;
         // What was written has to be what a start takes.
@@ -104,13 +120,10 @@ fn read_files(disk: &dyn Disk, covered: u64) -> Result<Vec<JournalFile>, Storage
 /// Puts rebuilt files in the place of the old ones, which are copied aside before. The last ones go first: a crash leaves a
 /// journal whose damage is the one that it had.
 fn replace(disk: &dyn Disk, old: &[JournalFile], new: &[(u64, Option<Bytes>)]) -> Result<(), StorageError> {
-    disk.create_dir(ASIDE).map_err(failed("create", ASIDE))?;
     for (number, _) in new {
         let Some(file) = old.iter().find(|file| file.number == *number) else { continue };
-        write_file(disk, &aside(disk, *number)?, &file.bytes)?;
+        keep_aside(disk, &format!("{number:020}"), "wal", &file.bytes)?;
     }
-    disk.sync_dir(ASIDE).map_err(failed("sync", ASIDE))?;
-    disk.sync_dir("").map_err(failed("sync", "the data folder"))?;
     for (number, bytes) in new.iter().rev() {
         let name = journal::file_name(*number);
         match bytes {
@@ -132,9 +145,12 @@ fn write_file(disk: &dyn Disk, name: &str, bytes: &[u8]) -> Result<(), StorageEr
     file.sync().map_err(failed("sync", name))
 }
 
-/// A name in the folder `damaged` that no earlier repair has taken.
-fn aside(disk: &dyn Disk, number: u64) -> Result<String, StorageError> {
+/// Keeps the content of a file in the folder `damaged`, under a name that no earlier repair has taken.
+fn keep_aside(disk: &dyn Disk, name: &str, ending: &str, content: &[u8]) -> Result<(), StorageError> {
+    disk.create_dir(ASIDE).map_err(failed("create", ASIDE))?;
     let taken = disk.list(ASIDE).map_err(failed("list", ASIDE))?;
-    let before = taken.iter().filter(|(name, _)| name.starts_with(&format!("{number:020}"))).count();
-    Ok(format!("{ASIDE}/{number:020}.{before}.wal"))
+    let before = taken.iter().filter(|(taken, _)| taken.starts_with(name)).count();
+    write_file(disk, &format!("{ASIDE}/{name}.{before}.{ending}"), content)?;
+    disk.sync_dir(ASIDE).map_err(failed("sync", ASIDE))?;
+    disk.sync_dir("").map_err(failed("sync", "the data folder"))
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use millstream_storage::{Storage, StorageError, Transaction};
-use millstream_types::{LogId, Millis};
+use millstream_types::{LogId, Millis, RecordBatch};
 
 use super::line::AccessLine;
 use super::usage::{HOUR, UsageStore, UsageTotals, row_of};
@@ -71,9 +71,7 @@ impl Counts {
         let mut counts = Self { usage, quotas, hour, rows, changed, charged: BTreeMap::new(), place, written };
         loop {
             let batches = storage.read(log, counts.place, READ_BYTES)?;
-            if batches.is_empty() {
-                return Ok(counts);
-            }
+            let Some(read) = batches.last().map(RecordBatch::next_offset) else { return Ok(counts) };
             for record in batches.iter().flat_map(|batch| batch.iter()) {
                 if record.offset < counts.place {
                     continue;
@@ -83,6 +81,8 @@ impl Counts {
                 }
                 counts.place = record.offset + 1;
             }
+            // Lines that the disk lost are passed.
+            counts.place = read;
         }
     }
 

@@ -1,8 +1,11 @@
 //! Hubs themselves: made, changed, found, removed, each with the stream that holds its records.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use millstream_catalog::{ConsumerGroupDefinition, HubDefinition, StreamDefinition, StreamOwner};
+use millstream_catalog::{
+    CapacityMode, ConsumerGroupDefinition, HubDefinition, StreamDefinition, StreamOwner, StreamSettings,
+};
 use millstream_storage::{Transaction, to_the_end};
 use millstream_stream::{NewStream, StreamError};
 use millstream_types::{BoxFuture, Millis};
@@ -20,6 +23,15 @@ pub struct NewHub {
     pub partitions: u32,
     /// How long records stay.
     pub retention_hours: u32,
+    /// Bytes that each partition keeps, 0 for no limit; `None`: as it is.
+    pub retention_bytes: Option<u64>,
+}
+
+impl NewHub {
+    /// Bytes that each partition is to keep of a stream that has this limit.
+    fn kept_bytes(&self, there: Option<u64>) -> Option<u64> {
+        self.retention_bytes.map_or(there, |bytes| Some(bytes).filter(|bytes| *bytes > 0))
+    }
 }
 
 impl Namespaces {
@@ -78,7 +90,7 @@ impl Namespaces {
             to_the_end(async move {
                 let _turn = turn;
                 let stream = name::stream_of(&namespace, &new.name);
-                namespaces.streams.create(new_stream(&stream, &namespace, &new)).await?;
+                namespaces.create_stream(&stream, &namespace, &new).await?;
                 match known {
                     Some(known) => Ok(known),
                     None => namespaces.define_hub(&namespace, new.name).await,
@@ -99,8 +111,8 @@ impl Namespaces {
 
     /// Makes the stream of a hub, or checks and adjusts the one that is there.
     async fn put_stream(&self, stream: &str, namespace: &str, new: &NewHub) -> Result<(), NamespaceError> {
-        match self.streams.create(new_stream(stream, namespace, new)).await {
-            Ok(_) => Ok(()),
+        match self.create_stream(stream, namespace, new).await {
+            Ok(()) => Ok(()),
             Err(StreamError::StreamExists { .. }) => {
                 let found = self.streams.get(stream)?;
                 let partitions = found.open_shards().count();
@@ -108,13 +120,22 @@ impl Namespaces {
                     let hub = new.name.clone();
                     return Err(NamespaceError::PartitionsFixed { hub, partitions });
                 }
-                if found.retention_hours != new.retention_hours {
-                    self.streams.set_retention(stream, new.retention_hours).await?;
+                let bytes = new.kept_bytes(found.settings.retention_bytes);
+                if (found.retention_hours, found.settings.retention_bytes) != (new.retention_hours, bytes) {
+                    self.streams.set_kept(stream, new.retention_hours, bytes).await?;
                 }
                 Ok(())
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    async fn create_stream(&self, stream: &str, namespace: &str, new: &NewHub) -> Result<(), StreamError> {
+        let owner = if namespace == DEFAULT_NAMESPACE { StreamOwner::User } else { StreamOwner::Hub };
+        let (shards, retention_hours) = (new.partitions, new.retention_hours);
+        let made = NewStream { name: stream.to_owned(), owner, shards, retention_hours };
+        let settings = StreamSettings { retention_bytes: new.kept_bytes(None), ..StreamSettings::default() };
+        self.streams.create_with(made, CapacityMode::Provisioned, BTreeMap::new(), settings).await.map(drop)
     }
 
     async fn define_hub(&self, namespace: &str, hub: String) -> Result<Arc<HubDefinition>, NamespaceError> {
@@ -231,9 +252,4 @@ fn plain_hub(namespace: &str, name: String, created: Millis) -> HubDefinition {
 /// What a hub is found by.
 fn hub_id(namespace: &str, hub: &str) -> String {
     format!("{namespace}/{hub}")
-}
-
-fn new_stream(stream: &str, namespace: &str, new: &NewHub) -> NewStream {
-    let owner = if namespace == DEFAULT_NAMESPACE { StreamOwner::User } else { StreamOwner::Hub };
-    NewStream { name: stream.to_owned(), owner, shards: new.partitions, retention_hours: new.retention_hours }
 }

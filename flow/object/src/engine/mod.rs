@@ -154,6 +154,29 @@ impl ReadObject for Objects {
             Ok(read.content)
         })
     }
+
+    fn list_objects<'a>(
+        &'a self,
+        bucket: &'a str,
+        prefix: &'a str,
+        count_max: usize,
+    ) -> BoxFuture<'a, Result<Vec<String>, ReadObjectError>> {
+        let refused = |error: ObjectError| ReadObjectError { kind: error.kind(), message: error.to_string() };
+        Box::pin(async move {
+            let (mut names, mut after) = (Vec::new(), Some(String::new()));
+            while let Some(behind) = after.filter(|_| names.len() < count_max) {
+                let limit = count_max - names.len();
+                let select = Select { prefix: prefix.to_owned(), after: behind, limit, ..Select::default() };
+                let page = self.list(bucket, select).await.map_err(refused)?;
+                names.extend(page.found.into_iter().filter_map(|found| match found {
+                    Listed::Object(object) => Some(object.key),
+                    Listed::Prefix(_) => None,
+                }));
+                after = page.next;
+            }
+            Ok(names)
+        })
+    }
 }
 
 /// Runs work on the disk off the async workers.

@@ -1,7 +1,7 @@
 //! Functions that look back from each row: the value of another row, whether it is the first, and aggregates of the rows up to it.
 //!
-//! Rows wait as bytes until the watermark has passed them, so that they come in the order of their times, those of one time in the
-//! order in which they came. Then they go on in batches, each row with its results. Knows no SQL. Read next: [`value`].
+//! Rows wait until the watermark has passed them ([`crate::waiting`]). Then they go on in batches, each row with its results. Knows
+//! no SQL. Read next: [`value`].
 
 mod aggregate;
 mod first;
@@ -12,14 +12,13 @@ use std::ops::Range;
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _, BooleanArray};
 use arrow::compute::filter;
-use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 
 use crate::executor::state::{Reader, StateError, Writer};
 use crate::plan::{self, AnalyticFunction, Extent};
-use crate::window::Closed;
+use crate::waiting::{Due, ENTRY_BYTES, Waiting};
 use crate::window::key::{self, KeyEncoder};
-use crate::window::waiting::{ENTRY_BYTES, Waiting, decoded};
+use crate::window::{CLOSED_ROWS, Closed};
 use aggregate::Aggregates;
 use first::Firsts;
 use value::Values;
@@ -29,14 +28,11 @@ const KEPT_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// The state of one step.
 pub(crate) struct Analytic {
-    /// The types of all that a row needs, as [`plan::Analytic::inputs`] gives them.
-    types: Vec<DataType>,
-    /// How many of these go on.
+    /// Rows with all that they need, as [`plan::Analytic::inputs`] gives it.
+    waiting: Waiting,
+    /// How many of these columns go on.
     passed: usize,
     calls: Vec<Call>,
-    waiting: Waiting,
-    /// Rows before this time went on.
-    done: i64,
 }
 
 /// A function at work, or aggregates of the same rows.
@@ -87,18 +83,13 @@ pub(crate) struct TooMuch;
 
 impl Analytic {
     pub(crate) fn new(plan: &plan::Analytic) -> Self {
-        Self {
-            types: plan.inputs().into_iter().map(|input| input.data_type.clone()).collect(),
-            passed: plan.columns.len(),
-            calls: calls(plan),
-            waiting: Waiting::default(),
-            done: i64::MIN,
-        }
+        let types = plan.inputs().into_iter().map(|input| input.data_type.clone()).collect();
+        Self { waiting: Waiting::new(types), passed: plan.columns.len(), calls: calls(plan) }
     }
 
     /// Adds rows: their times, and the values of all inputs.
     pub(crate) fn add(&mut self, times: &[i64], inputs: &[ArrayRef]) -> Result<(), TooMuch> {
-        self.waiting.add(times, inputs);
+        self.waiting.add(times.iter().copied(), inputs);
         let kept = self.calls.iter().map(Call::bytes).sum::<usize>();
         if self.waiting.bytes() + kept > KEPT_BYTES_MAX { Err(TooMuch) } else { Ok(()) }
     }
@@ -106,21 +97,15 @@ impl Analytic {
     /// The rows that none can come before any more, with their results.
     pub(crate) fn close(&mut self, watermark: i64) -> Result<Vec<Closed>, ArrowError> {
         let mut closed = Vec::new();
-        loop {
-            let instants = self.waiting.take_due(self.done, watermark);
-            if instants.is_empty() {
-                break;
-            }
-            closed.push(self.evaluate(&instants)?);
+        while let Some(due) = self.waiting.take_due(watermark, CLOSED_ROWS) {
+            closed.push(self.evaluate(due)?);
         }
-        self.done = self.done.max(watermark);
         self.calls.iter_mut().for_each(|call| call.forget(watermark));
         Ok(closed)
     }
 
     /// Rows in the order of time with the results of all calls; those that have none are told.
-    fn evaluate(&mut self, instants: &[(i64, Writer)]) -> Result<Closed, ArrowError> {
-        let (mut times, inputs) = decoded(instants, &self.types);
+    fn evaluate(&mut self, Due { mut times, columns: inputs }: Due) -> Result<Closed, ArrowError> {
         let (columns, rest) = inputs.split_at(self.passed);
         let mut columns = columns.to_vec();
         let mut results = BTreeMap::new();
@@ -160,19 +145,18 @@ impl Analytic {
     }
 
     pub(crate) fn write(&self, writer: &mut Writer) {
-        writer.int(self.done);
         self.waiting.write(writer);
+        let done = self.waiting.done();
         for call in &self.calls {
             match &call.kind {
-                Kind::Value(values) => values.write(self.done, writer),
-                Kind::First(firsts) => firsts.write(self.done, writer),
-                Kind::Aggregate(aggregates) => aggregates.write(self.done, writer),
+                Kind::Value(values) => values.write(done, writer),
+                Kind::First(firsts) => firsts.write(done, writer),
+                Kind::Aggregate(aggregates) => aggregates.write(done, writer),
             }
         }
     }
 
     pub(crate) fn read(&mut self, reader: &mut Reader<'_>) -> Result<(), StateError> {
-        self.done = reader.int()?;
         self.waiting.read(reader)?;
         for call in &mut self.calls {
             match &mut call.kind {

@@ -43,9 +43,11 @@ impl Decoded {
 
 /// Which records of a batch are read, from where and when.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Reading {
+pub(crate) struct Reading<'a> {
     /// The first offset.
     pub(crate) from: u64,
+    /// Offsets behind it that are left out, ascending.
+    pub(crate) without: &'a [u64],
     /// The number of their shard.
     pub(crate) shard: usize,
     /// What the rows say of when they were read.
@@ -119,13 +121,14 @@ impl Decoder {
     ///
     /// # Errors
     /// When the columns do not make the source's schema: a defect of the plan.
-    pub(crate) fn decode(&mut self, batch: &RecordBatch, reading: Reading) -> Result<Decoded, ArrowError> {
+    pub(crate) fn decode(&mut self, batch: &RecordBatch, reading: Reading<'_>) -> Result<Decoded, ArrowError> {
         let mut offsets = Vec::with_capacity(batch.count as usize);
         let mut times: Vec<Millis> = Vec::with_capacity(batch.count as usize);
         let mut errors = Vec::new();
         let keyed = self.source.columns.iter().any(|column| column.origin == ColumnOrigin::PartitionKey);
         let mut keys: Vec<Option<&str>> = Vec::new();
-        for record in batch.iter().filter(|record| record.offset >= reading.from) {
+        let wanted = |offset: u64| offset >= reading.from && reading.without.binary_search(&offset).is_err();
+        for record in batch.iter().filter(|record| wanted(record.offset)) {
             let mut read = |payload: &[u8]| {
                 let before = times.len();
                 match self.read(payload, record.offset, before, &mut errors) {

@@ -162,8 +162,14 @@ fn prefix(tokens: &mut Tokens) -> Result<Expr, PlanError> {
         if tokens.is_word("SELECT") {
             return Err(tokens.not_supported("a SELECT inside an expression"));
         }
-        let inner = expression(tokens)?;
+        let mut inner = expression(tokens)?;
         tokens.expect_token(&Token::RParen)?;
+        if let ExprKind::Name(parts) = &mut inner.kind {
+            // `(t.r).COLUMN1` is a field of a record.
+            while tokens.take_token(&Token::Period) {
+                parts.push(tokens.expect_ident("a field's name")?);
+            }
+        }
         return Ok(Expr { span: start..tokens.end(), at, ..inner });
     } else {
         operand(tokens)?

@@ -6,13 +6,23 @@ use sqlparser::tokenizer::Token;
 use super::parse_expression::{expression, is_reserved};
 use super::parse_join::joins;
 use super::parse_pattern::recognize;
-use super::parse_window::{over, stagger, windows};
-use super::syntax::{Apply, BinaryOperator, Expr, ExprKind, From, Ident, Literal, Query, Select, SelectItem, Stagger};
+use super::parse_window::{order, over, stagger, windows};
+use super::syntax::{
+    Apply, BinaryOperator, Expr, ExprKind, From, Ident, Inner, Literal, Query, Select, SelectItem, Stagger,
+};
 use super::token::Tokens;
 use crate::error::{PlanError, PlanErrorCode};
 
+/// How deep `SELECT`s may stand inside of each other.
+const QUERIES_MAX: usize = 16;
+
 /// One or more `SELECT`s with `UNION ALL` (in Stream Analytics `UNION`, which keeps duplicates there) between them.
 pub(super) fn query(tokens: &mut Tokens) -> Result<Query, PlanError> {
+    if tokens.queries == QUERIES_MAX {
+        let message = format!("SELECTs stand more than {QUERIES_MAX} deep inside of each other");
+        return Err(PlanError::new(PlanErrorCode::TooLarge, tokens.at(), message).hint("a stream for the inner ones"));
+    }
+    tokens.queries += 1;
     let mut selects = vec![select(tokens)?];
     while tokens.is_word("UNION") {
         let keeps_duplicates = tokens.is_word_ahead(1, "ALL") || tokens.dialect == QueryDialect::StreamAnalytics;
@@ -23,15 +33,23 @@ pub(super) fn query(tokens: &mut Tokens) -> Result<Query, PlanError> {
         tokens.take_word("ALL");
         selects.push(select(tokens)?);
     }
-    Ok(Query { selects })
+    let ordered = tokens.dialect == QueryDialect::Kinesis && tokens.take_words(&["ORDER", "BY"]);
+    let order_by = if ordered { order(tokens)? } else { Vec::new() };
+    if ordered && tokens.is_word("WITHIN") {
+        return Err(tokens.not_supported("ORDER BY … WITHIN"));
+    }
+    tokens.queries -= 1;
+    Ok(Query { selects, order_by })
 }
 
 fn select(tokens: &mut Tokens) -> Result<Select, PlanError> {
     let at = tokens.at();
     tokens.expect_word("SELECT")?;
-    if tokens.dialect == QueryDialect::Kinesis {
+    let kinesis = tokens.dialect == QueryDialect::Kinesis;
+    if kinesis {
         tokens.take_word("STREAM");
     }
+    let distinct = kinesis && tokens.take_word("DISTINCT");
     if tokens.is_word("DISTINCT") || tokens.is_word("TOP") {
         return Err(tokens.not_supported(&format!("SELECT {}", tokens.peek())));
     }
@@ -57,10 +75,9 @@ fn select(tokens: &mut Tokens) -> Result<Select, PlanError> {
         stagger = windowed(tokens)?;
     }
     let having = clause(tokens, &["HAVING"])?;
-    let kinesis = tokens.dialect == QueryDialect::Kinesis;
     let windows = if kinesis && tokens.take_word("WINDOW") { windows(tokens)? } else { Vec::new() };
     refuse_clauses(tokens)?;
-    Ok(Select { at, items, into, from, predicate, group_by, stagger, windows, window_id: None, having })
+    Ok(Select { at, distinct, items, into, from, predicate, group_by, stagger, windows, window_id: None, having })
 }
 
 fn windowed(tokens: &mut Tokens) -> Result<Option<Stagger>, PlanError> {
@@ -167,17 +184,17 @@ fn from(tokens: &mut Tokens) -> Result<From, PlanError> {
 
 /// One source, without what it is joined with.
 pub(super) fn source(tokens: &mut Tokens) -> Result<From, PlanError> {
-    if *tokens.peek() == Token::LParen {
-        return Err(tokens.not_supported("a SELECT inside FROM").hint(match tokens.dialect {
-            QueryDialect::Kinesis => "pump the inner SELECT into a stream of its own and read that",
-            QueryDialect::StreamAnalytics => "name the inner SELECT in front: WITH step AS (SELECT …)",
-        }));
-    }
-    if tokens.is_word("TABLE") && *tokens.peek_ahead(1) == Token::LParen {
-        return Err(tokens.not_supported("table functions in FROM"));
-    }
-    let name = tokens.expect_ident("the name of a stream or input")?;
+    let at = tokens.at();
+    let inner = inner(tokens)?;
+    let name = match &inner {
+        Some(_) => Ident { text: "the SELECT inside FROM".to_owned(), at },
+        None => tokens.expect_ident("the name of a stream or input")?,
+    };
     let mut alias = alias(tokens)?;
+    let mut columns = Vec::new();
+    if inner.is_some() && alias.is_some() && tokens.take_token(&Token::LParen) {
+        columns = names(tokens)?;
+    }
     let (mut timestamp_by, mut window, mut timelines, mut partition_by) = (None, None, Vec::new(), Vec::new());
     if tokens.dialect == QueryDialect::StreamAnalytics {
         // The reference has both orders.
@@ -198,7 +215,9 @@ pub(super) fn source(tokens: &mut Tokens) -> Result<From, PlanError> {
     let applies = applies(tokens)?;
     Ok(From {
         name,
+        inner,
         alias,
+        columns,
         timestamp_by,
         timelines,
         partition_by,
@@ -207,6 +226,51 @@ pub(super) fn source(tokens: &mut Tokens) -> Result<From, PlanError> {
         joins: Vec::new(),
         recognize: None,
     })
+}
+
+/// What stands in the place of a stream's name: `(SELECT …)`, `TABLE(function(CURSOR(SELECT …), …))`.
+fn inner(tokens: &mut Tokens) -> Result<Option<Box<Inner>>, PlanError> {
+    if *tokens.peek() == Token::LParen {
+        if tokens.dialect == QueryDialect::StreamAnalytics {
+            let error = tokens.not_supported("a SELECT inside FROM");
+            return Err(error.hint("name the inner SELECT in front: WITH step AS (SELECT …)"));
+        }
+        tokens.take();
+        let inner = query(tokens)?;
+        tokens.expect_token(&Token::RParen)?;
+        return Ok(Some(Box::new(Inner::Query(inner))));
+    }
+    if !(tokens.is_word("TABLE") && *tokens.peek_ahead(1) == Token::LParen) {
+        return Ok(None);
+    }
+    if tokens.dialect == QueryDialect::StreamAnalytics {
+        return Err(tokens.not_supported("table functions in FROM"));
+    }
+    tokens.take();
+    tokens.take();
+    let function = tokens.expect_ident("the name of a table function")?;
+    tokens.expect_token(&Token::LParen)?;
+    tokens.expect_word("CURSOR")?;
+    tokens.expect_token(&Token::LParen)?;
+    let cursor = query(tokens)?;
+    tokens.expect_token(&Token::RParen)?;
+    let mut arguments = Vec::new();
+    while tokens.take_token(&Token::Comma) {
+        arguments.push(expression(tokens)?);
+    }
+    tokens.expect_token(&Token::RParen)?;
+    tokens.expect_token(&Token::RParen)?;
+    Ok(Some(Box::new(Inner::Table { function, cursor, arguments })))
+}
+
+/// `a, b)`.
+fn names(tokens: &mut Tokens) -> Result<Vec<Ident>, PlanError> {
+    let mut names = vec![tokens.expect_ident("a column's name")?];
+    while tokens.take_token(&Token::Comma) {
+        names.push(tokens.expect_ident("a column's name")?);
+    }
+    tokens.expect_token(&Token::RParen)?;
+    Ok(names)
 }
 
 /// `PARTITION BY a, b INTO 10`; how many parts there are to be is a hint, which is not needed.
@@ -305,16 +369,15 @@ fn refuse_sources(tokens: &Tokens) -> Result<(), PlanError> {
 }
 
 fn refuse_clauses(tokens: &Tokens) -> Result<(), PlanError> {
-    for (word, what) in [
-        ("WINDOWED", "WINDOWED BY"),
-        ("WINDOW", "the WINDOW clause"),
-        ("ORDER", "ORDER BY"),
-        ("EXCEPT", "EXCEPT"),
-        ("INTERSECT", "INTERSECT"),
-    ] {
+    for (word, what) in
+        [("WINDOWED", "WINDOWED BY"), ("WINDOW", "the WINDOW clause"), ("EXCEPT", "EXCEPT"), ("INTERSECT", "INTERSECT")]
+    {
         if tokens.is_word(word) {
             return Err(tokens.not_supported(what));
         }
+    }
+    if tokens.is_word("ORDER") && tokens.dialect == QueryDialect::StreamAnalytics {
+        return Err(tokens.not_supported("ORDER BY"));
     }
     if tokens.is_word("LIMIT") {
         let message = "a continuous query has no end, so LIMIT has no meaning in it";

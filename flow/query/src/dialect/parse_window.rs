@@ -78,7 +78,7 @@ fn partition_by(tokens: &mut Tokens) -> Result<Vec<Expr>, PlanError> {
 }
 
 /// `a ASC, b DESC`.
-fn order(tokens: &mut Tokens) -> Result<Vec<(Expr, bool)>, PlanError> {
+pub(super) fn order(tokens: &mut Tokens) -> Result<Vec<(Expr, bool)>, PlanError> {
     let mut order = Vec::new();
     loop {
         let column = expression(tokens)?;

@@ -153,6 +153,8 @@ fn joined_scope(scopes: [&RowScope; 2]) -> RowScope {
         visible: 0,
         open,
         looked_back: Vec::new(),
+        clocks: Vec::new(),
+        records: Vec::new(),
         timed: true,
         sides,
         times: true,

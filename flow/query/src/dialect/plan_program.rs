@@ -1,21 +1,18 @@
 //! Who reads whom: statements become sources, steps in topological order, and outputs.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use millstream_catalog::QueryDialect;
 
 use super::InputSchema;
-use super::plan_analytic::analytic;
 use super::plan_partition::{apart_by, partition};
-use super::plan_select::{Target, keep, select};
+use super::plan_select::keep;
 use super::plan_stream::{declared, target};
 use super::plan_table::Tables;
 use super::prune;
 use super::source::{source, step_scope};
-use super::syntax::{From, Ident, Query, Select, Statement, TypeName};
-use super::window_call::one_for_each;
+use super::syntax::{From, Ident, Query, Statement, TypeName};
 use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::expression::scope::RowScope;
 use crate::expression::suggest::nearest;
@@ -29,7 +26,7 @@ pub(super) struct Planner<'a> {
     inputs: &'a [InputSchema],
     pub(super) sources: Vec<Read>,
     pub(super) references: Vec<(SourcePlan, RowScope)>,
-    steps: Vec<Step>,
+    pub(super) steps: Vec<Step>,
     outputs: Vec<OutputPlan>,
     /// Streams and `WITH` steps that are planned; `None`: it has mistakes, which were reported.
     named: Vec<(String, Option<usize>)>,
@@ -240,72 +237,32 @@ impl<'a> Planner<'a> {
 
     // Both.
 
-    /// The steps of a query, one for each `SELECT` and each of its windows; `None` when one has mistakes.
-    fn query(&mut self, query: &Query, target: Option<&Target>, statements: &[Statement]) -> Option<Vec<usize>> {
-        let mut steps = Vec::with_capacity(query.selects.len());
-        let mut right = true;
-        for select_syntax in &query.selects {
-            let Some((input, scope)) = self.joined(select_syntax, statements) else {
-                right = false;
-                continue;
-            };
-            let (input, scope, select_syntax) = self.looked_back(select_syntax, input, scope);
-            let select_syntax = select_syntax.as_ref();
-            let several = one_for_each(select_syntax).unwrap_or_else(|error| {
-                self.errors.push(error);
-                Some(Vec::new())
-            });
-            let selects = several.as_deref().unwrap_or(std::slice::from_ref(select_syntax));
-            right &= !selects.is_empty();
-            for select_syntax in selects {
-                match select(self.sql, select_syntax, &scope, target, &mut self.errors) {
-                    Some(selected) => steps.push(self.step(vec![input], selected.operator, selected.schema)),
-                    None => right = false,
-                }
-            }
-        }
-        right.then_some(steps)
-    }
-
-    /// What a `SELECT` reads: a step in front of it where it has functions that look back. What that step does of it is not done
-    /// again.
-    fn looked_back<'s>(
-        &mut self,
-        select: &'s Select,
-        input: StepInput,
-        scope: RowScope,
-    ) -> (StepInput, RowScope, Cow<'s, Select>) {
-        let Some((analytic, scope)) = analytic(self.sql, select, &scope, &mut self.errors) else {
-            return (input, scope, Cow::Borrowed(select));
-        };
-        if self.dialect == QueryDialect::StreamAnalytics && !scope.sides.is_empty() {
-            let message = "not supported yet: functions that look back beside a join, of which they come first";
-            let error = PlanError::new(PlanErrorCode::NotSupported, select.from.name.at, message);
-            self.errors.push(error.hint("WITH step AS (SELECT *, LAG(…) OVER (…) AS before FROM source)"));
-        }
-        let select = match self.dialect {
-            QueryDialect::Kinesis => Cow::Owned(Select { predicate: None, ..select.clone() }),
-            QueryDialect::StreamAnalytics => Cow::Borrowed(select),
-        };
-        let (operator, schema) = (Operator::Analytic(Box::new(analytic)), Arc::clone(&scope.schema));
-        (StepInput::Step(self.step(vec![input], operator, schema)), scope, select)
-    }
-
     pub(super) fn step(&mut self, inputs: Vec<StepInput>, operator: Operator, schema: SchemaRef) -> usize {
         let id = self.steps.len();
         self.steps.push(Step { id, name: None, inputs, operator, schema });
         id
     }
 
+    /// Whether columns of what a step reads are not known, however many steps are between.
+    pub(super) fn reads_unknown(&self, step: usize) -> bool {
+        self.steps[step].inputs.iter().any(|input| match input {
+            StepInput::Source(source) => self.sources[*source].scope.open,
+            StepInput::Step(before) => self.reads_unknown(*before),
+        })
+    }
+
     /// One step for the rows of several, which have to have the same columns.
-    fn union(&mut self, steps: Vec<usize>, at: Position) -> Option<usize> {
+    pub(super) fn union(&mut self, steps: Vec<usize>, at: Position) -> Option<usize> {
         let (first, rest) = steps.split_first()?;
         if rest.is_empty() {
             return Some(*first);
         }
         let schema = Arc::clone(&self.steps[*first].schema);
+        // In Kinesis' language columns go by their place.
+        let by_name = self.dialect == QueryDialect::StreamAnalytics;
         let shape = |schema: &Schema| {
-            let columns = schema.fields().iter().map(|field| (field.name().to_lowercase(), field.data_type().clone()));
+            let name = |field: &Field| if by_name { field.name().to_lowercase() } else { String::new() };
+            let columns = schema.fields().iter().map(|field| (name(field), field.data_type().clone()));
             columns.collect::<Vec<_>>()
         };
         if let Some(other) = rest.iter().find(|step| shape(&self.steps[**step].schema) != shape(&schema)) {
@@ -326,6 +283,9 @@ impl<'a> Planner<'a> {
 
     /// What a `FROM` reads, and what its columns are called there.
     pub(super) fn relation(&mut self, from: &From, statements: &[Statement]) -> Option<(StepInput, RowScope)> {
+        if let Some(inner) = &from.inner {
+            return self.inner(from, inner, statements);
+        }
         let (input, mut scope) = match self.find(&from.name, statements)? {
             StepInput::Source(index) => {
                 self.time(index, from);
@@ -404,6 +364,11 @@ impl<'a> Planner<'a> {
     }
 
     pub(super) fn unknown_stream(&self, name: &Ident, statements: &[Statement]) -> PlanError {
+        if self.dialect == QueryDialect::Kinesis && name.text == "ERROR_STREAM" {
+            let message = "not supported yet: the error stream as a source";
+            let error = PlanError::new(PlanErrorCode::NotSupported, name.at, message);
+            return error.hint("a query tells its errors in its status, and in the log");
+        }
         let message = format!("there is no stream or input `{}`", name.text);
         let error = PlanError::new(PlanErrorCode::UnknownStream, name.at, message);
         let declared = statements.iter().filter_map(|statement| match statement {

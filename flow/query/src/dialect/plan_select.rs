@@ -45,15 +45,20 @@ pub(super) struct Item {
     at: Position,
 }
 
-/// Plans a `SELECT` over `rows`. `None` when it has mistakes, which then are in `errors`.
+/// Plans a `SELECT` over `rows`, with what it is ordered by as more columns behind its own. `None` when it has mistakes, which then
+/// are in `errors`.
 pub(super) fn select(
     sql: &str,
     select: &Select,
+    order: &[Expr],
     rows: &RowScope,
     target: Option<&Target>,
     errors: &mut Vec<PlanError>,
 ) -> Option<Selected> {
     let before = errors.len();
+    let keys = order.iter().map(|key| SelectItem::Column { value: key.clone(), alias: None });
+    let items = select.items.iter().cloned().chain(keys).collect();
+    let select = &Select { items, ..select.clone() };
     let binder = Binder { dialect: rows.dialect, sql, scope: Scope::Row(rows) };
     let predicate = select.predicate.as_ref().and_then(|predicate| keep(binder.predicate(predicate), errors));
     let mut calls = Vec::new();
@@ -66,14 +71,17 @@ pub(super) fn select(
         aggregates(rows.dialect, having, &mut calls);
     }
     if calls.is_empty() && select.group_by.is_empty() && select.stagger.is_none() {
-        return project(&binder, select, rows, predicate, target, errors).filter(|_| errors.len() == before);
+        return project(&binder, select, order.len(), rows, predicate, target, errors)
+            .filter(|_| errors.len() == before);
     }
     let grouping = grouping(&binder, rows, select, errors);
     let named = select.group_by.first().map_or(select.at, |key| key.at);
     errors.extend(check_groups(sql, rows, &grouping, named).err());
     let aggregate = window_aggregate(&binder, select, rows, grouping, &calls, errors)?;
-    let (aggregate, items) = aggregate;
-    let (columns, rowtime) = finish(items, target, select.at, errors)?;
+    let (aggregate, mut items) = aggregate;
+    let keys = split_keys(&mut items, order.len(), errors)?;
+    let (mut columns, rowtime) = finish(rows.dialect, items, target, select.at, errors)?;
+    columns.extend(keys);
     if rowtime.is_some() && matches!(aggregate.window.kind, WindowKind::Stagger { .. }) {
         let message = "not supported yet: another ROWTIME beside STAGGER";
         let error = PlanError::new(PlanErrorCode::NotSupported, select.at, message);
@@ -88,6 +96,7 @@ pub(super) fn select(
 fn project(
     binder: &Binder,
     select: &Select,
+    keys: usize,
     rows: &RowScope,
     predicate: Option<ScalarExpr>,
     target: Option<&Target>,
@@ -97,8 +106,10 @@ fn project(
         let message = "HAVING without GROUP BY: there are no groups it could choose from";
         errors.push(PlanError::new(PlanErrorCode::Syntax, having.at, message).hint("WHERE"));
     }
-    let items = items(binder, &select.items, Some(rows), errors);
-    let (columns, rowtime) = finish(items, target, select.at, errors)?;
+    let mut items = items(binder, &select.items, Some(rows), errors);
+    let keys = split_keys(&mut items, keys, errors)?;
+    let (mut columns, rowtime) = finish(rows.dialect, items, target, select.at, errors)?;
+    columns.extend(keys);
     let schema = schema(&columns);
     Some(Selected { operator: Operator::Project { predicate, columns, rowtime }, schema })
 }
@@ -340,7 +351,7 @@ fn expand_one(
 }
 
 /// What a value without an alias is called.
-fn default_name(dialect: QueryDialect, value: &Expr, place: usize) -> String {
+pub(super) fn default_name(dialect: QueryDialect, value: &Expr, place: usize) -> String {
     match (&value.kind, dialect) {
         (ExprKind::Name(parts), _) => parts.last().map_or_else(String::new, |part| part.text.clone()),
         (ExprKind::Call(call), QueryDialect::StreamAnalytics) => {
@@ -353,8 +364,25 @@ fn default_name(dialect: QueryDialect, value: &Expr, place: usize) -> String {
 
 type Columns = Vec<(String, ScalarExpr)>;
 
+/// Takes the last items off a list, so many values that rows are ordered by. `None`: they have mistakes, which were reported.
+fn split_keys(items: &mut Vec<Item>, count: usize, errors: &mut Vec<PlanError>) -> Option<Columns> {
+    let own = items.len().checked_sub(count)?;
+    let mut keys = Columns::new();
+    for (place, item) in items.split_off(own).into_iter().enumerate() {
+        if matches!(item.value.data_type, DataType::Duration(_)) {
+            errors.push(PlanError::new(PlanErrorCode::Type, item.at, "an INTERVAL cannot be ordered by"));
+            return None;
+        }
+        let known = !is_unknown(&item.value.data_type);
+        let value = if known { item.value } else { types::convert(item.value, &DataType::Utf8, false) };
+        keys.push((format!("$key{place}"), value));
+    }
+    Some(keys)
+}
+
 /// The result's columns, and its row time where the `SELECT` sets it (`… AS ROWTIME`).
 fn finish(
+    dialect: QueryDialect,
     items: Vec<Item>,
     target: Option<&Target>,
     at: Position,
@@ -364,7 +392,8 @@ fn finish(
     let mut kept: Vec<Item> = Vec::with_capacity(items.len());
     let count = items.len();
     for mut item in items {
-        if target.is_some_and(|target| target.takes_time_from(&item, count)) {
+        let sets_time = dialect == QueryDialect::Kinesis && item.named && item.name == "ROWTIME";
+        if target.map_or(sets_time, |target| target.takes_time_from(&item, count)) {
             rowtime = set_rowtime(item, errors);
             continue;
         }

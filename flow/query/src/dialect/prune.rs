@@ -16,10 +16,7 @@ use crate::plan::{
 pub(super) fn prune(mut program: Program) -> Program {
     // Those that are read come behind those that they read.
     for index in (0..program.steps.len()).rev() {
-        if matches!(
-            program.steps[index].operator,
-            Operator::Project { .. } | Operator::WindowAggregate(_) | Operator::PatternMatch(_) | Operator::Union
-        ) {
+        if makes_columns(&program.steps[index].operator) {
             continue;
         }
         let (used, places, schema) = kept(&mut program, StepInput::Step(index));
@@ -30,7 +27,7 @@ pub(super) fn prune(mut program: Program) -> Program {
             Operator::Analytic(analytic) => retain(&mut analytic.columns, &used),
             Operator::Join(join) => retain_of_sides(&mut join.sides, &used),
             Operator::Lookup(lookup) => retain_of_sides(&mut lookup.sides, &used),
-            Operator::Project { .. } | Operator::WindowAggregate(_) | Operator::PatternMatch(_) | Operator::Union => {}
+            _ => {}
         }
         replace(&mut program, StepInput::Step(index), &places, &schema);
     }
@@ -42,6 +39,15 @@ pub(super) fn prune(mut program: Program) -> Program {
         replace(&mut program, StepInput::Source(index), &places, &schema);
     }
     program
+}
+
+/// Whether a step's columns are those that its author named.
+fn makes_columns(operator: &Operator) -> bool {
+    match operator {
+        Operator::Project { .. } | Operator::WindowAggregate(_) | Operator::Union => true,
+        Operator::Sort(_) | Operator::Scored(_) | Operator::PatternMatch(_) => true,
+        Operator::Apply(_) | Operator::Analytic(_) | Operator::Join(_) | Operator::Lookup(_) => false,
+    }
 }
 
 /// Which columns of an input are used, for each old place the new one, and the schema of those that are kept.
@@ -128,6 +134,8 @@ fn each_expression(program: &mut Program, input: StepInput, visit: &mut dyn FnMu
             Operator::Apply(apply) => visit(&mut apply.value),
             Operator::Analytic(analytic) => analytic.expressions_mut().into_iter().for_each(&mut *visit),
             Operator::PatternMatch(pattern) => pattern.inputs_mut().into_iter().for_each(&mut *visit),
+            Operator::Sort(sort) => sort.inputs_mut().for_each(&mut *visit),
+            Operator::Scored(scored) => scored.inputs_mut().for_each(&mut *visit),
             Operator::Join(join) => {
                 let sides = join.sides.iter_mut().zip(&step.inputs).filter(|(_, read)| **read == input);
                 for (side, _) in sides {

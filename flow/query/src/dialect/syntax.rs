@@ -239,6 +239,8 @@ pub(crate) struct TypeName {
 #[derive(Debug, Clone)]
 pub(crate) struct Select {
     pub at: Position,
+    /// Whether equal rows are given once.
+    pub distinct: bool,
     pub items: Vec<SelectItem>,
     pub into: Option<Ident>,
     pub from: From,
@@ -263,17 +265,24 @@ impl Select {
     }
 }
 
-/// Several `SELECT`s with `UNION ALL` between them.
+/// Several `SELECT`s with `UNION ALL` between them, and the order of all their rows.
 #[derive(Debug, Clone)]
 pub(crate) struct Query {
     pub selects: Vec<Select>,
+    /// What stands behind `ORDER BY` in Kinesis' language, each with whether it descends.
+    pub order_by: Vec<(Expr, bool)>,
 }
 
 /// What is read.
 #[derive(Debug, Clone)]
 pub(crate) struct From {
+    /// The stream, input or step; of what stands here itself, what it is called in messages.
     pub name: Ident,
+    /// Kinesis: what stands here itself, and has no name of its own.
+    pub inner: Option<Box<Inner>>,
     pub alias: Option<Ident>,
+    /// Kinesis: what the columns of `inner` are called, where the alias says it: `AS t (a, b)`.
+    pub columns: Vec<Ident>,
     pub timestamp_by: Option<Expr>,
     /// What stands behind `OVER` there: each has a timeline of its own.
     pub timelines: Vec<Expr>,
@@ -312,6 +321,15 @@ pub(crate) enum RowPattern {
     Either(Vec<RowPattern>),
     /// At least and at most so often.
     Repeat(Box<RowPattern>, usize, Option<usize>),
+}
+
+/// What stands in `FROM` itself.
+#[derive(Debug, Clone)]
+pub(crate) enum Inner {
+    /// `(SELECT …)`.
+    Query(Query),
+    /// `TABLE(function(CURSOR(SELECT …), …))`.
+    Table { function: Ident, cursor: Query, arguments: Vec<Expr> },
 }
 
 /// `CROSS APPLY GetArrayElements(x) AS name`.

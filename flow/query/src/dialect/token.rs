@@ -23,6 +23,8 @@ pub(crate) struct Tokens<'a> {
     next: usize,
     /// How many expressions the parser is inside of.
     pub(crate) depth: usize,
+    /// How many `SELECT`s the parser is inside of.
+    pub(crate) queries: usize,
     /// What is wrong with parts that were skipped.
     skipped: Vec<PlanError>,
 }
@@ -58,7 +60,7 @@ impl<'a> Tokens<'a> {
             let end = offsets.find(to.line, to.column);
             spots.push(Spot { token: token.token, at, span: start..end });
         }
-        Ok(Self { sql, dialect, spots, next: 0, depth: 0, skipped: Vec::new() })
+        Ok(Self { sql, dialect, spots, next: 0, depth: 0, queries: 0, skipped: Vec::new() })
     }
 
     /// The next token; [`Token::EOF`] at the end.
@@ -80,7 +82,7 @@ impl<'a> Tokens<'a> {
 
     /// Goes on behind the next `;`: what is before it cannot be read.
     pub(crate) fn skip_statement(&mut self) {
-        self.depth = 0;
+        (self.depth, self.queries) = (0, 0);
         while !self.at_end() && self.take() != Token::SemiColon {}
     }
 

@@ -35,12 +35,12 @@ const SNAPSHOT: WindowSpec =
 
 /// Tells keys and window apart. Mistakes go to `errors`.
 pub(super) fn grouping(binder: &Binder, rows: &RowScope, select: &Select, errors: &mut Vec<PlanError>) -> Grouping {
-    let depths = select.group_by.iter().map(|key| key.depth).collect();
+    let depths = select.group_by.iter().map(|key| monotonic(key).depth).collect();
     let mut grouping = Grouping { keys: Vec::new(), window: None, depths };
     let mut instant = false;
     for expr in &select.group_by {
         let found = match binder.dialect {
-            QueryDialect::Kinesis => step_window(binder, rows, expr),
+            QueryDialect::Kinesis => step_window(binder, rows, monotonic(expr)),
             QueryDialect::StreamAnalytics => window_call(expr),
         };
         match found {
@@ -124,8 +124,18 @@ fn partition(grouping: &mut Grouping, binder: &Binder, errors: &mut Vec<PlanErro
     }
 }
 
+/// What an author says is monotonic, without saying so: `MONOTONIC(x)` is `x`.
+pub(super) fn monotonic(expr: &Expr) -> &Expr {
+    match &expr.kind {
+        ExprKind::Call(call) if call.full_name() == "MONOTONIC" && call.arguments.len() == 1 => {
+            monotonic(&call.arguments[0])
+        }
+        _ => expr,
+    }
+}
+
 /// Kinesis: `STEP(ROWTIME BY …)` or `FLOOR(ROWTIME TO …)`.
-fn step_window(binder: &Binder, rows: &RowScope, expr: &Expr) -> Result<Option<Window>, PlanError> {
+pub(super) fn step_window(binder: &Binder, rows: &RowScope, expr: &Expr) -> Result<Option<Window>, PlanError> {
     let (operand, length) = match &expr.kind {
         ExprKind::Step { operand, by } => match by.kind {
             ExprKind::Literal(Literal::Interval(length)) => (operand, Some(length)),

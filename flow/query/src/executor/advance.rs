@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::apply::Room;
+use super::timed::Timed;
 use super::{ExecuteError, Executor, Produced};
 use crate::join::Candidates;
 use crate::plan::{Operator, Program, StepInput};
@@ -25,10 +26,7 @@ fn origins(program: &Program, output: usize) -> BTreeSet<usize> {
     let mut left: Vec<usize> = program.outputs[output].step.into_iter().collect();
     while let Some(step) = left.pop() {
         let plan = &program.steps[step];
-        if matches!(
-            plan.operator,
-            Operator::WindowAggregate(_) | Operator::Analytic(_) | Operator::PatternMatch(_) | Operator::Join(_)
-        ) {
+        if matches!(plan.operator, Operator::Join(_)) || Timed::waits(&plan.operator) {
             found.insert(step);
             continue;
         }

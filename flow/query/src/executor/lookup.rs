@@ -7,7 +7,7 @@ use arrow::compute::take;
 use arrow::datatypes::SchemaRef;
 
 use super::evaluate::{by_row, true_rows, values};
-use super::{ExecuteError, Executor};
+use super::{ExecuteError, Executor, rowtimes};
 use crate::join::table::Table;
 use crate::plan::{Lookup, Operator, Program};
 
@@ -24,25 +24,42 @@ struct Pairs {
     matches: Vec<Option<u32>>,
 }
 
-/// Per step its table, if it looks rows up.
-pub(crate) type Tables = Vec<Option<Arc<Table>>>;
+/// Per step its tables, if it looks rows up.
+pub(crate) type Tables = Vec<Option<Versions>>;
 
-/// The tables of a program's steps, from the rows of each of its references. Takes its time.
-pub(crate) fn tables(program: &Program, references: &[ArrowBatch]) -> Result<Tables, ExecuteError> {
-    let table = |operator: &Operator| {
+/// A table by the time from which on each version of it counts, ascending. The first counts for what is earlier, too.
+#[derive(Clone, Default)]
+pub(crate) struct Versions(Vec<(i64, Arc<Table>)>);
+
+impl Versions {
+    /// The version that counts at a time.
+    fn place(&self, time: i64) -> usize {
+        self.0.partition_point(|(from, _)| *from <= time).saturating_sub(1)
+    }
+}
+
+/// The tables of a program's steps, from the rows of each version of each of its references. Takes its time.
+pub(crate) fn tables(program: &Program, references: &[Vec<(i64, ArrowBatch)>]) -> Result<Tables, ExecuteError> {
+    let versions = |operator: &Operator| {
         let Operator::Lookup(lookup) = operator else { return Ok(None) };
         let missing = || ExecuteError::Plan("the rows of its reference data are missing".to_owned());
-        let rows = references.get(lookup.reference).ok_or_else(missing)?;
-        let side = &lookup.sides[1];
-        let wanted = side.values();
-        let (_, made, failed) = by_row(rows, |rows| values(&wanted, rows))?;
-        if let Some(reason) = failed.into_iter().next() {
-            return Err(ExecuteError::Reference { name: program.references[lookup.reference].name.clone(), reason });
-        }
-        let (keys, columns) = made.columns()[..wanted.len()].split_at(side.keys.len());
-        Ok(Some(Arc::new(Table::new(keys, columns.to_vec(), made.num_rows()))))
+        let versions = references.get(lookup.reference).ok_or_else(missing)?;
+        let version = |(from, rows): &(i64, ArrowBatch)| Ok((*from, Arc::new(table(program, lookup, rows)?)));
+        let versions: Vec<_> = versions.iter().map(version).collect::<Result<_, ExecuteError>>()?;
+        Ok(Some(Versions(versions)))
     };
-    program.steps.iter().map(|step| table(&step.operator)).collect()
+    program.steps.iter().map(|step| versions(&step.operator)).collect()
+}
+
+fn table(program: &Program, lookup: &Lookup, rows: &ArrowBatch) -> Result<Table, ExecuteError> {
+    let side = &lookup.sides[1];
+    let wanted = side.values();
+    let (_, made, failed) = by_row(rows, |rows| values(&wanted, rows))?;
+    if let Some(reason) = failed.into_iter().next() {
+        return Err(ExecuteError::Reference { name: program.references[lookup.reference].name.clone(), reason });
+    }
+    let (keys, columns) = made.columns()[..wanted.len()].split_at(side.keys.len());
+    Ok(Table::new(keys, columns.to_vec(), made.num_rows()))
 }
 
 impl Executor {
@@ -52,7 +69,29 @@ impl Executor {
         Self { tables, ..self }
     }
 
-    /// Hands on rows with what they match.
+    /// Adds versions that begin behind those that the steps have.
+    pub(crate) fn add_tables(&mut self, newer: Tables) {
+        for (versions, newer) in self.tables.iter_mut().zip(newer) {
+            if let (Some(versions), Some(newer)) = (versions, newer) {
+                versions.0.extend(newer.0);
+            }
+        }
+    }
+
+    /// The time from which on rows may still come to steps that look rows up.
+    pub(crate) fn looked_up_from(&self) -> i64 {
+        let steps = self.tables.iter().enumerate().filter(|(_, versions)| versions.is_some());
+        steps.map(|(step, _)| self.times[step].saturating_sub(self.delays[step])).min().unwrap_or(i64::MIN)
+    }
+
+    /// Forgets versions that do not count any more at a time, nor later.
+    pub(crate) fn forget_tables(&mut self, time: i64) {
+        for versions in self.tables.iter_mut().flatten() {
+            versions.0.drain(..versions.place(time));
+        }
+    }
+
+    /// Hands on rows with what they match in the version that counts at their times.
     pub(super) fn look_up(
         &mut self,
         step: usize,
@@ -60,9 +99,29 @@ impl Executor {
         schema: &SchemaRef,
         rows: &ArrowBatch,
     ) -> Result<(), ExecuteError> {
-        let Some(table) = self.tables.get(step).cloned().flatten() else {
+        let Some(versions) = self.tables.get(step).cloned().flatten().filter(|versions| !versions.0.is_empty()) else {
             return Err(ExecuteError::Plan("its reference data are not loaded".to_owned()));
         };
+        let times = rowtimes(rows);
+        let mut begin = 0;
+        // Neighbours of one version are looked up together: the order of rows stays.
+        for together in times.chunk_by(|before, next| versions.place(*before) == versions.place(*next)) {
+            let (_, table) = &versions.0[versions.place(together[0])];
+            self.look_up_in(table, step, lookup, schema, &rows.slice(begin, together.len()))?;
+            begin += together.len();
+        }
+        Ok(())
+    }
+
+    /// Hands on rows with what they match in a table.
+    fn look_up_in(
+        &mut self,
+        table: &Table,
+        step: usize,
+        lookup: &Lookup,
+        schema: &SchemaRef,
+        rows: &ArrowBatch,
+    ) -> Result<(), ExecuteError> {
         let side = &lookup.sides[0];
         let wanted = side.values();
         let (_, inputs, failed) = by_row(rows, |rows| values(&wanted, rows))?;
@@ -83,7 +142,7 @@ impl Executor {
         if let Some(predicate) = &lookup.predicate {
             let mut kept = Vec::with_capacity(pairs.rows.len());
             for piece in pairs.pieces() {
-                let joined = piece.joined(&inputs, side.keys.len(), &table, schema)?;
+                let joined = piece.joined(&inputs, side.keys.len(), table, schema)?;
                 let (is_true, failed) = true_rows(predicate, &joined)?;
                 self.failed(failed);
                 kept.extend(is_true);
@@ -94,7 +153,7 @@ impl Executor {
             pairs = pairs.with_unmatched(inputs.num_rows());
         }
         for piece in pairs.pieces() {
-            let joined = piece.joined(&inputs, side.keys.len(), &table, schema)?;
+            let joined = piece.joined(&inputs, side.keys.len(), table, schema)?;
             self.give(step, &joined)?;
         }
         Ok(())

@@ -202,7 +202,7 @@ impl Executor {
         batch: &RecordBatch,
         from: u64,
     ) -> Result<Produced, ExecuteError> {
-        let reading = Reading { from, shard, processed: batch.append_time };
+        let reading = Reading { from, without: &[], shard, processed: batch.append_time };
         let decoded = self.sources[source].decoder.decode(batch, reading)?;
         self.push_decoded(source, shard, decoded)
     }
@@ -266,6 +266,11 @@ impl Executor {
         shards.map(ShardTime::watermark).min().unwrap_or(i64::MIN)
     }
 
+    /// How far rows of steps may be behind the watermark.
+    pub(crate) fn delay_max(&self) -> i64 {
+        self.delays.iter().copied().max().unwrap_or_default()
+    }
+
     fn take(&mut self) -> Produced {
         self.apply_room = apply::Room::default();
         std::mem::take(&mut self.produced)
@@ -300,6 +305,8 @@ impl Executor {
             Operator::WindowAggregate(aggregate) => self.aggregate(step, aggregate, rows),
             Operator::Analytic(analytic) => self.wait(step, analytic.predicate.as_ref(), &analytic.inputs(), rows),
             Operator::PatternMatch(pattern) => self.wait(step, None, &pattern.inputs(), rows),
+            Operator::Sort(sort) => self.wait(step, None, &sort.inputs(), rows),
+            Operator::Scored(scored) => self.wait(step, None, &scored.inputs(), rows),
             Operator::Join(join) => self.add_to_join(step, join, from, rows),
             Operator::Lookup(lookup) => self.look_up(step, lookup, &plan.schema, rows),
         }

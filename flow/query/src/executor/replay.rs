@@ -95,7 +95,7 @@ mod tests {
     use crate::dialect::{InputSchema, plan};
 
     const BEGIN: i64 = 1_772_600_767_000;
-    const PLANS: [&str; 13] = [
+    const PLANS: [&str; 17] = [
         "SELECT g, SUM(n) AS n INTO sums FROM i GROUP BY g, TumblingWindow(second, 7); SELECT n INTO singles FROM i",
         "SELECT g, SUM(n) AS n INTO sums FROM i TIMESTAMP BY t GROUP BY g, HoppingWindow(second, 12, 4)",
         "WITH a AS (SELECT g, SUM(n) AS n FROM i TIMESTAMP BY t WHERE n > 1 GROUP BY g, TumblingWindow(second, 5)),
@@ -121,6 +121,18 @@ mod tests {
         "WITH m AS (SELECT * FROM i TIMESTAMP BY t MATCH_RECOGNIZE (LIMIT DURATION(second, 4) PARTITION BY g
             MEASURES First(A.n) AS n, Max(B.n) AS most PATTERN (A+ B+) DEFINE A AS A.n < 6, B AS B.n > Last(A.n)) AS T)
          SELECT n, most INTO singles FROM m; SELECT SUM(n) AS n INTO sums FROM m GROUP BY TumblingWindow(second, 5)",
+        "CREATE STREAM O (G VARCHAR(4), N BIGINT);
+         CREATE PUMP P AS INSERT INTO O SELECT STREAM \"g\", \"n\" FROM \"i\" ORDER BY STEP(\"i\".ROWTIME BY INTERVAL '3' SECOND), \"n\", \"g\"",
+        "CREATE STREAM S (G VARCHAR(4), N BIGINT);
+         CREATE PUMP A AS INSERT INTO S SELECT STREAM q.\"g\", COUNT(*) FROM
+         (SELECT STREAM DISTINCT \"g\", \"n\", STEP(\"i\".ROWTIME BY INTERVAL '5' SECOND) FROM \"i\") AS q
+         GROUP BY q.\"g\", STEP(q.ROWTIME BY INTERVAL '10' SECOND);
+         CREATE STREAM O (G VARCHAR(4), N BIGINT, R BIGINT); CREATE PUMP B AS INSERT INTO O
+         SELECT STREAM * FROM TABLE(GROUP_RANK(CURSOR(SELECT STREAM * FROM S), 'N', 'R', 'desc', 'asc', 0, 0))",
+        "CREATE STREAM O (N BIGINT, SCORE DOUBLE); CREATE PUMP P AS INSERT INTO O
+         SELECT STREAM * FROM TABLE(RANDOM_CUT_FOREST(CURSOR(SELECT STREAM \"n\" FROM \"i\"), 3, 10, 40, 2))",
+        "CREATE STREAM O (ITEM BIGINT, C BIGINT); CREATE PUMP P AS INSERT INTO O
+         SELECT STREAM * FROM TABLE(TOP_K_ITEMS_TUMBLING(CURSOR(SELECT STREAM * FROM \"i\"), 'n', 2, 4))",
     ];
 
     fn executor(sql: &str, policy: OrderPolicy) -> Executor {
@@ -133,7 +145,9 @@ mod tests {
         };
         let columns = Some(types.map(column).to_vec());
         let input = InputSchema { name: "i".into(), columns, hub: false, reference: false };
-        let program = plan(QueryDialect::StreamAnalytics, sql, &[input]).unwrap();
+        let kinesis = sql.starts_with("CREATE");
+        let dialect = if kinesis { QueryDialect::Kinesis } else { QueryDialect::StreamAnalytics };
+        let program = plan(dialect, sql, &[input]).unwrap();
         let order = EventOrder { late_tolerance_ms: 3_000, out_of_order_tolerance_ms: 2_000, policy };
         Executor::new(program, order, &[RecordFormat::Json], &[2])
     }

@@ -8,6 +8,8 @@ use super::{ExecuteError, Executor, rowtimes};
 use crate::analytic::Analytic;
 use crate::pattern::PatternMatch;
 use crate::plan::{Operator, ScalarExpr, WindowAggregate};
+use crate::scoring::Scoring;
+use crate::sorting::Sorting;
 use crate::window::{Closed, Windows};
 
 /// The state of a step whose rows come when time has passed.
@@ -15,6 +17,8 @@ pub(super) enum Timed {
     Windows(Box<Windows>),
     Analytic(Analytic),
     Pattern(Box<PatternMatch>),
+    Sorting(Sorting),
+    Scoring(Box<Scoring>),
 }
 
 impl Timed {
@@ -24,7 +28,22 @@ impl Timed {
             Operator::WindowAggregate(aggregate) => Some(Self::Windows(Box::new(windows_of(aggregate)))),
             Operator::Analytic(analytic) => Some(Self::Analytic(Analytic::new(analytic))),
             Operator::PatternMatch(pattern) => Some(Self::Pattern(Box::new(PatternMatch::new(pattern)))),
+            Operator::Sort(sort) => Some(Self::Sorting(Sorting::new(sort))),
+            Operator::Scored(scored) => Some(Self::Scoring(Box::new(Scoring::new(scored)))),
             _ => None,
+        }
+    }
+
+    /// Whether an operator's rows come when time has passed.
+    pub(super) fn waits(operator: &Operator) -> bool {
+        match operator {
+            Operator::WindowAggregate(_) | Operator::Analytic(_) | Operator::PatternMatch(_) => true,
+            Operator::Sort(_) | Operator::Scored(_) => true,
+            Operator::Project { .. }
+            | Operator::Apply(_)
+            | Operator::Union
+            | Operator::Join(_)
+            | Operator::Lookup(_) => false,
         }
     }
 
@@ -39,15 +58,16 @@ impl Timed {
         windows.add(times, keys, arguments).map_err(|error| ExecuteError::TooLarge(error.to_string()))
     }
 
-    /// Adds rows that wait for those before them: their times, and all that is needed of them.
+    /// Adds rows that wait: their times, and all that is needed of them.
     pub(super) fn add_rows(&mut self, times: &[i64], inputs: &[ArrayRef]) -> Result<(), ExecuteError> {
-        match self {
-            Self::Windows(_) => Ok(()),
-            Self::Analytic(analytic) => {
-                analytic.add(times, inputs).map_err(|error| ExecuteError::TooLarge(error.to_string()))
-            }
-            Self::Pattern(pattern) => Ok(pattern.add(times, inputs)?),
-        }
+        let told = match self {
+            Self::Windows(_) => return Ok(()),
+            Self::Analytic(analytic) => analytic.add(times, inputs).map_err(|error| error.to_string()),
+            Self::Sorting(sorting) => sorting.add(times, inputs).map_err(|error| error.to_string()),
+            Self::Pattern(pattern) => pattern.add(times, inputs).map_err(|error| error.to_string()),
+            Self::Scoring(scoring) => scoring.add(times, inputs).map_err(|error| error.to_string()),
+        };
+        told.map_err(ExecuteError::TooLarge)
     }
 
     /// What no further row can change, oldest first, each once.
@@ -58,6 +78,8 @@ impl Timed {
             }
             Self::Analytic(analytic) => Ok(analytic.close(watermark)?),
             Self::Pattern(pattern) => pattern.close(watermark),
+            Self::Sorting(sorting) => Ok(sorting.close(watermark)?),
+            Self::Scoring(scoring) => Ok(scoring.close(watermark)),
         }
     }
 
@@ -65,8 +87,9 @@ impl Timed {
     pub(super) fn is_over(&self, end: i64, watermark: i64) -> bool {
         match self {
             Self::Windows(windows) => windows.is_over(end, watermark),
-            // What has the time of a row comes with it.
-            Self::Analytic(_) | Self::Pattern(_) => end < watermark,
+            Self::Sorting(sorting) => sorting.is_over(end, watermark),
+            // Rows that go on at their own time, and what has the time of a row and comes with it.
+            Self::Analytic(_) | Self::Scoring(_) | Self::Pattern(_) => end < watermark,
         }
     }
 
@@ -77,6 +100,9 @@ impl Timed {
             Self::Windows(windows) => windows.begin_behind(watermark),
             Self::Analytic(analytic) => analytic.begin_behind(watermark),
             Self::Pattern(pattern) => pattern.begin_behind(watermark),
+            Self::Sorting(sorting) => sorting.begin_behind(watermark),
+            // What a model says hangs on all rows before.
+            Self::Scoring(_) => i64::MIN,
         }
     }
 
@@ -86,6 +112,8 @@ impl Timed {
             Self::Windows(windows) => windows.groups(),
             Self::Analytic(analytic) => analytic.groups(),
             Self::Pattern(pattern) => pattern.groups(),
+            Self::Sorting(sorting) => sorting.rows(),
+            Self::Scoring(scoring) => scoring.rows(),
         }
     }
 
@@ -94,6 +122,8 @@ impl Timed {
             Self::Windows(windows) => windows.write(writer),
             Self::Analytic(analytic) => analytic.write(writer),
             Self::Pattern(pattern) => pattern.write(writer),
+            Self::Sorting(sorting) => sorting.write(writer),
+            Self::Scoring(scoring) => scoring.write(writer),
         }
     }
 
@@ -102,12 +132,14 @@ impl Timed {
             Self::Windows(windows) => windows.read(reader),
             Self::Analytic(analytic) => analytic.read(reader),
             Self::Pattern(pattern) => pattern.read(reader),
+            Self::Sorting(sorting) => sorting.read(reader),
+            Self::Scoring(scoring) => scoring.read(reader),
         }
     }
 }
 
 impl Executor {
-    /// Lets rows wait for those before them, with what is wanted of them.
+    /// Lets rows wait, those for which a predicate is true, with what is `wanted` of them.
     pub(super) fn wait(
         &mut self,
         step: usize,

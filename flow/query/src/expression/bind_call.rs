@@ -16,7 +16,7 @@ use super::kernel;
 use super::regex::{self, PatternError};
 use super::scope::{METADATA, is_unknown, literal};
 use super::suggest::nearest;
-use super::{Binder, Scope, cast, internal, number, text, time, types};
+use super::{Binder, Scope, cast, internal, log, number, text, time, types};
 use crate::dialect::syntax::{BinaryOperator, Call, Expr, ExprKind, Ident, Literal as SyntaxLiteral, TypeName};
 use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::plan::{ScalarExpr, TIMESTAMP, VALUE};
@@ -38,6 +38,10 @@ impl Binder<'_> {
             && let Some(found) = self.first_match(&call.arguments, expr.at)?
         {
             return Ok(found);
+        }
+        if self.dialect == QueryDialect::Kinesis && log::is_parser(&name) {
+            let line = call.arguments.first().map(|line| self.argument(Argument::Text, line)).transpose()?;
+            return log::bind(call, line.unwrap_or_else(|| literal(ScalarValue::Utf8(None))), expr);
         }
         if let Some(special) = self.special(&name, &call.arguments, expr.at)? {
             return Ok(special);
@@ -69,6 +73,10 @@ impl Binder<'_> {
                 expect(2)?;
                 let (left, right) = (self.bind(&arguments[0])?, self.bind(&arguments[1])?);
                 self.binary(BinaryOperator::Remainder, left, right, at)?
+            }
+            "MONOTONIC" => {
+                expect(1)?;
+                self.bind(&arguments[0])?
             }
             "POWER" => {
                 expect(2)?;
@@ -257,6 +265,10 @@ impl Binder<'_> {
         if function::is_later(self.dialect, name) {
             let message = format!("not supported yet: {name}");
             return PlanError::new(PlanErrorCode::NotSupported, at, message);
+        }
+        if self.dialect == QueryDialect::Kinesis && function::TABLE_FUNCTIONS.contains(&name) {
+            return PlanError::new(PlanErrorCode::Syntax, at, format!("{name} gives rows, not a value"))
+                .hint(format!("FROM TABLE({name}(CURSOR(SELECT STREAM * FROM s), …))"));
         }
         if self.dialect == QueryDialect::StreamAnalytics && matches!(name, "GETARRAYELEMENTS" | "GETRECORDPROPERTIES") {
             return PlanError::new(PlanErrorCode::Syntax, at, format!("{name} gives rows, not a value"))

@@ -8,7 +8,7 @@ use datafusion_functions::{math, string, unicode};
 use millstream_catalog::QueryDialect;
 
 use super::kernel::Kernel;
-use super::{geo, number, regex, text, time};
+use super::{geo, log, number, regex, text, time};
 use crate::dialect::syntax::Call;
 use crate::plan::AggregateFunction;
 use crate::value::access;
@@ -149,10 +149,11 @@ pub(crate) const FUNCTIONS: [Function; 68] = {
 };
 
 /// Functions with a syntax or a typing of their own: name, Kinesis' language, Stream Analytics' language.
-pub(crate) const SPECIAL: [(&str, (bool, bool)); 10] = [
+pub(crate) const SPECIAL: [(&str, (bool, bool)); 11] = [
     ("COALESCE", BOTH),
     ("NULLIF", BOTH),
     ("MOD", KINESIS),
+    ("MONOTONIC", KINESIS),
     ("POWER", STREAM_ANALYTICS),
     ("SPACE", STREAM_ANALYTICS),
     ("DAY", STREAM_ANALYTICS),
@@ -163,32 +164,18 @@ pub(crate) const SPECIAL: [(&str, (bool, bool)); 10] = [
 ];
 
 /// What Kinesis' language has and this engine does not yet.
-const KINESIS_LATER: [&str; 34] = [
+const KINESIS_LATER: [&str; 20] = [
     "ANY",
     "CHAR_TO_TIME",
-    "COUNT_DISTINCT_ITEMS_TUMBLING",
     "CURRENT_DATE",
     "CURRENT_ROW_TIMESTAMP",
     "CURRENT_TIME",
     "CURRENT_TIMESTAMP",
-    "CURSOR",
     "EVERY",
     "EXP_AVG",
-    "FAST_REGEX_LOG_PARSER",
-    "FIXED_COLUMN_LOG_PARSE",
-    "GROUP_RANK",
-    "HOTSPOTS",
     "LOCALTIME",
     "LOCALTIMESTAMP",
-    "MONOTONIC",
-    "RANDOM_CUT_FOREST",
-    "RANDOM_CUT_FOREST_WITH_EXPLANATION",
-    "REGEX_LOG_PARSE",
-    "SYS_LOG_PARSE",
     "TIME_TO_CHAR",
-    "TOP_K_ITEMS_TUMBLING",
-    "VARIABLE_COLUMN_LOG_PARSE",
-    "W3C_LOG_PARSE",
     "PERIOD",
     "CONTAINS",
     "OVERLAPS",
@@ -209,6 +196,16 @@ pub(crate) fn find(dialect: QueryDialect, name: &str) -> Option<&'static Functio
     FUNCTIONS.iter().find(|function| function.name == name && speaks(dialect, function.dialects))
 }
 
+/// Kinesis' functions that give rows, which stand in `FROM`.
+pub(crate) const TABLE_FUNCTIONS: [&str; 6] = [
+    "COUNT_DISTINCT_ITEMS_TUMBLING",
+    "GROUP_RANK",
+    "HOTSPOTS",
+    "RANDOM_CUT_FOREST",
+    "RANDOM_CUT_FOREST_WITH_EXPLANATION",
+    "TOP_K_ITEMS_TUMBLING",
+];
+
 /// Whether the language has the function, but this engine not yet.
 pub(crate) fn is_later(dialect: QueryDialect, name: &str) -> bool {
     let user_defined = name.starts_with("UDF.") || name.starts_with("UDA.");
@@ -226,7 +223,8 @@ pub(crate) fn names(dialect: QueryDialect) -> impl Iterator<Item = &'static str>
     let names = scalar.map(|function| function.name).filter(|name| !name.contains('.'));
     let analytic = ANALYTIC.iter().filter(move |analytic| speaks(dialect, analytic.1)).map(|analytic| analytic.0);
     let listing = LISTING.into_iter().filter(move |name| is_listing(dialect, name));
-    let aggregates = aggregates.map(|aggregate| aggregate.0).chain(listing);
+    let parsers = log::names().filter(move |_| dialect == QueryDialect::Kinesis);
+    let aggregates = aggregates.map(|aggregate| aggregate.0).chain(listing).chain(parsers);
     names.chain(special.map(|special| special.0)).chain(aggregates).chain(analytic)
 }
 

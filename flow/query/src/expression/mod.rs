@@ -10,6 +10,7 @@ pub(crate) mod function;
 mod geo;
 pub(crate) mod kernel;
 mod like;
+pub(crate) mod log;
 mod number;
 mod operator;
 mod regex;

@@ -16,7 +16,7 @@ type Result<T> = std::result::Result<T, ArrowError>;
 /// Bytes that a compiled pattern may take.
 const COMPILED_BYTES_MAX: usize = 1 << 20;
 /// Characters of a pattern, as the languages' references bound them.
-const PATTERN_CHARS_MAX: usize = 8_000;
+pub(super) const PATTERN_CHARS_MAX: usize = 8_000;
 /// The longest text that a replacement may make.
 const TEXT_BYTES_MAX: usize = 1 << 20;
 
@@ -169,6 +169,11 @@ pub(crate) fn refused(pattern: &str) -> Option<PatternError> {
     translated(pattern).and_then(|pattern| compile(&pattern)).err()
 }
 
+/// A pattern of Java that a whole text has to match.
+pub(super) fn java(pattern: &str) -> std::result::Result<Regex, PatternError> {
+    compile(&format!(r"\A(?:{})\z", translated(pattern)?))
+}
+
 /// The pattern that was used last, compiled: patterns seldom change from row to row.
 struct Patterns<F> {
     make: F,
@@ -192,7 +197,7 @@ impl<F: Fn(&str) -> std::result::Result<Regex, PatternError>> Patterns<F> {
     }
 }
 
-fn compile(pattern: &str) -> std::result::Result<Regex, PatternError> {
+pub(super) fn compile(pattern: &str) -> std::result::Result<Regex, PatternError> {
     let built = RegexBuilder::new(pattern).size_limit(COMPILED_BYTES_MAX).build();
     built.map_err(|error| match error {
         regex::Error::CompiledTooBig(_) => PatternError::NotSupported("so many repetitions"),

@@ -10,6 +10,7 @@ use datafusion_physical_expr::expressions::{Column, Literal};
 use millstream_catalog::QueryDialect;
 
 use super::suggest::nearest;
+use super::types;
 use crate::dialect::syntax::{Expr, Ident};
 use crate::error::{PlanError, PlanErrorCode};
 use crate::plan::{AggregateCall, ScalarExpr, VALUE};
@@ -32,6 +33,10 @@ pub(crate) struct RowScope {
     pub open: bool,
     /// Which call in the text that looks back to other rows is which column; `None`: it has mistakes, which were reported.
     pub looked_back: Vec<(Range<usize>, Option<usize>)>,
+    /// The columns that are the row's time, where a name of theirs stands for it.
+    pub clocks: Vec<usize>,
+    /// Which columns are records of log parsers, by name, and the fields of each.
+    pub records: Vec<(String, Vec<(String, DataType)>)>,
     /// Whether its rows have a time: those of reference data have none.
     pub timed: bool,
     /// What the rows are joined of, left to right; nothing where they are not.
@@ -73,10 +78,38 @@ impl RowScope {
             Some(Found { place, inside: [] }) => column(&self.schema, place),
             Some(Found { place, inside }) => {
                 let names: Vec<&str> = inside.iter().map(|part| part.text.as_str()).collect();
-                value::access::path(column(&self.schema, place), &names)
+                let field = value::access::path(column(&self.schema, place), &names);
+                match self.dialect {
+                    QueryDialect::Kinesis => self.typed_field(field, place, inside)?,
+                    QueryDialect::StreamAnalytics => field,
+                }
             }
             None => unknown(),
         })
+    }
+
+    /// A field of a log parser's record in its type.
+    fn typed_field(&self, field: ScalarExpr, place: usize, inside: &[Ident]) -> Result<ScalarExpr, PlanError> {
+        let record = self.schema.field(place).name();
+        let of_sides = self.sides.iter().flat_map(|side| &side.rows.records);
+        let known = self.records.iter().chain(of_sides).find(|(name, _)| name == record);
+        let fields = known.map_or(&[][..], |(_, fields)| fields);
+        let [name] = inside else {
+            let message = format!("the fields of `{record}` have no fields of their own");
+            return Err(PlanError::new(PlanErrorCode::UnknownColumn, inside[0].at, message));
+        };
+        match fields.iter().find(|(field, _)| *field == name.text) {
+            Some((_, data_type)) => Ok(types::convert(field, data_type, false)),
+            None => {
+                let names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
+                let message = format!("the record `{record}` has no field `{}`", name.text);
+                let error = PlanError::new(PlanErrorCode::UnknownColumn, name.at, message);
+                Err(error.hint(match names.is_empty() {
+                    true => "read the fields in the SELECT around the one with the log parser".to_owned(),
+                    false => format!("one of {}", names.join(", ")),
+                }))
+            }
+        }
     }
 
     /// Where a name leads; `None`: it may be any column, because they are not known.
@@ -189,7 +222,7 @@ impl RowScope {
         let fields = self.schema.fields();
         let count = fields.len() - 1;
         if let Some(index) = (0..count).find(|index| fields[*index].name() == name) {
-            return Ok(Some(index));
+            return Ok(Some(if self.clocks.contains(&index) { count } else { index }));
         }
         if self.dialect == QueryDialect::Kinesis {
             return Ok((self.timed && name == "ROWTIME").then_some(count));

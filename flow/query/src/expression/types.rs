@@ -70,7 +70,7 @@ pub(crate) fn name(dialect: QueryDialect, data_type: &DataType) -> &'static str 
         DataType::Boolean => ("BOOLEAN", "bit"),
         DataType::Timestamp(..) => ("TIMESTAMP", "datetime"),
         DataType::Duration(_) => ("INTERVAL", "interval"),
-        DataType::LargeUtf8 => ("ANY", "any"),
+        DataType::LargeUtf8 => ("RECORD", "any"),
         _ => ("NULL", "NULL"),
     };
     match dialect {

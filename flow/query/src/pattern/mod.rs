@@ -24,8 +24,8 @@ use crate::executor::evaluate::true_rows;
 use crate::executor::state::{Reader, StateError, Writer};
 use crate::plan::{self, Condition, Kept, KeptOf, Skip, VALUE};
 use crate::value::json::quoted;
+use crate::waiting::{Due, Waiting};
 use crate::window::key::{Builder, KeyEncoder, encode_exact};
-use crate::window::waiting::{Waiting, decoded};
 use crate::window::{CLOSED_ROWS, Closed};
 use attempt::{Attempts, Taken, WAYS_MAX, WAYS_OF_KEY_MAX};
 use nodes::Nodes;
@@ -40,12 +40,11 @@ const NULL: [u8; 1] = [0];
 pub(crate) struct PatternMatch {
     plan: Arc<plan::PatternMatch>,
     nodes: Nodes,
-    /// The types of all that a row needs, as [`plan::PatternMatch::inputs`] gives them.
-    types: Vec<DataType>,
     /// The types of what is kept.
     kept: Vec<DataType>,
     /// What is kept of no rows.
     nothing: Taken,
+    /// Rows with all that they need, as [`plan::PatternMatch::inputs`] gives it, until they are held against the attempts.
     waiting: Waiting,
     /// By key the attempts that are not decided.
     open: BTreeMap<Box<[u8]>, Attempts>,
@@ -53,8 +52,6 @@ pub(crate) struct PatternMatch {
     ends: BTreeSet<(i64, Box<[u8]>)>,
     /// What keys and attempts take.
     bytes: usize,
-    /// Rows before this time were held against the attempts.
-    done: i64,
 }
 
 /// More is kept than may be.
@@ -118,37 +115,29 @@ impl PatternMatch {
         let empty: Arc<[u8]> = Arc::from([]);
         Self {
             nodes: Nodes::new(&plan.pattern),
-            types: plan.inputs().into_iter().map(|input| input.data_type.clone()).collect(),
             kept: plan.kept.iter().map(|kept| plan.values[kept.value].data_type.clone()).collect(),
             nothing: Taken { values: vec![empty; plan.kept.len()], variables: Vec::new() },
             plan: Arc::new(plan.clone()),
-            waiting: Waiting::default(),
+            waiting: Waiting::new(plan.inputs().into_iter().map(|input| input.data_type.clone()).collect()),
             open: BTreeMap::new(),
             ends: BTreeSet::new(),
             bytes: 0,
-            done: i64::MIN,
         }
     }
 
     /// Adds rows: their times, and the values of all inputs.
     pub(crate) fn add(&mut self, times: &[i64], inputs: &[ArrayRef]) -> Result<(), TooMuch> {
-        self.waiting.add(times, inputs);
+        self.waiting.add(times.iter().copied(), inputs);
         if self.waiting.bytes() > KEPT_BYTES_MAX { Err(TooMuch::Bytes) } else { Ok(()) }
     }
 
     /// The matches that are decided at a watermark, in the order of their times.
     pub(crate) fn close(&mut self, watermark: i64) -> Result<Vec<Closed>, ExecuteError> {
         let mut found = Found::default();
-        loop {
-            let instants = self.waiting.take_due(self.done, watermark);
-            if instants.is_empty() {
-                break;
-            }
-            let (times, inputs) = decoded(&instants, &self.types);
-            self.search(&times, &inputs, &mut found)?;
+        while let Some(Due { times, columns }) = self.waiting.take_due(watermark, CLOSED_ROWS) {
+            self.search(&times, &columns, &mut found)?;
         }
         self.end_before(watermark, &mut found);
-        self.done = self.done.max(watermark);
         if found.bytes > KEPT_BYTES_MAX {
             return Err(TooMuch::Bytes.into());
         }
@@ -320,7 +309,6 @@ impl PatternMatch {
     }
 
     pub(crate) fn write(&self, writer: &mut Writer) {
-        writer.int(self.done);
         self.waiting.write(writer);
         writer.count(self.open.len());
         for (key, attempts) in &self.open {
@@ -330,7 +318,6 @@ impl PatternMatch {
     }
 
     pub(crate) fn read(&mut self, reader: &mut Reader<'_>) -> Result<(), StateError> {
-        self.done = reader.int()?;
         self.waiting.read(reader)?;
         self.open.clear();
         self.ends.clear();

@@ -8,10 +8,12 @@ use millstream_catalog::{
     StreamOwner,
 };
 use millstream_stream::{Streams, aggregate};
+use millstream_types::Millis;
 
 use super::busy::busy;
 use super::error::QueryError;
 use super::reference::{Loaded, References};
+use super::versions::Followed;
 use crate::decode::infer::columns_of;
 use crate::dialect::{InputSchema, inputs_read, plan};
 use crate::error::PlanError;
@@ -31,13 +33,17 @@ pub(super) struct Binding {
     pub(super) streams: Vec<Arc<StreamDefinition>>,
     /// By step: the rows of reference data that it looks up.
     tables: Tables,
+    /// Those of them that have versions.
+    pub(super) followed: Vec<Followed>,
 }
 
 impl Binding {
+    /// A definition bound to its streams; `from`: rows from that time on find their versions of reference data.
     pub(super) async fn new(
         streams: &Streams,
         references: &References,
         definition: &QueryDefinition,
+        from: Millis,
     ) -> Result<Self, QueryError> {
         let mut schemas = declared(definition);
         let read = inputs_read(definition.dialect, &definition.sql, &schemas);
@@ -61,7 +67,8 @@ impl Binding {
         if let (Some(input), false) = (schemas.iter().find(waits), references_read.is_empty()) {
             return Err(QueryError::Plan(vec![PlanError::columns_unknown(&input.name)]));
         }
-        let loaded = references.load(&definition.name, &references_read).await?;
+        let loaded = references.load(&definition.name, &references_read, from).await?;
+        let followed = loaded.iter().filter_map(|loaded| Followed::of(loaded).transpose()).collect::<Result<_, _>>()?;
         let (dialect, sql) = (definition.dialect, definition.sql.clone());
         let (program, tables) = busy(move || planned(dialect, &sql, schemas, &loaded)).await??;
         if definition.event_order.late_tolerance_ms == EventOrder::LATE_WITHOUT_LIMIT
@@ -80,7 +87,7 @@ impl Binding {
         let inputs: Vec<QueryInput> =
             program.sources.iter().map(|source| input_of(&source.name)).collect::<Result<_, _>>()?;
         let sources = inputs.iter().map(|input| stream_of(streams, input)).collect::<Result<_, _>>()?;
-        Ok(Self { program, inputs, streams: sources, tables })
+        Ok(Self { program, inputs, streams: sources, tables, followed })
     }
 
     /// What has become of the streams since they were bound.
@@ -125,14 +132,14 @@ fn planned(
     loaded: &[Loaded],
 ) -> Result<(Program, Tables), QueryError> {
     for schema in schemas.iter_mut().filter(|schema| schema.reference) {
-        if let Some(loaded) = loaded.iter().find(|loaded| loaded.name() == schema.name) {
+        if let Some(loaded) = loaded.iter().find(|loaded| loaded.input.name == schema.name) {
             *schema = loaded.schema(dialect);
         }
     }
     let program = plan(dialect, sql, &schemas).map_err(QueryError::Plan)?;
     let mut rows = Vec::with_capacity(program.references.len());
     for plan in &program.references {
-        let found = loaded.iter().find(|loaded| loaded.name() == plan.name);
+        let found = loaded.iter().find(|loaded| loaded.input.name == plan.name);
         let found = found.ok_or_else(|| QueryError::NoInput { name: plan.name.clone() })?;
         rows.push(found.rows(plan, dialect)?);
     }

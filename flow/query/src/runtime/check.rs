@@ -10,6 +10,7 @@ use super::binding::stream_of;
 use super::definitions::NewQuery;
 use super::delivery::object_path::ObjectPath;
 use super::error::QueryError;
+use super::reference::versions_path;
 use crate::dialect::{InputSchema, check};
 use crate::error::PlanErrorCode;
 
@@ -46,6 +47,22 @@ pub(super) fn check_outputs(outputs: &[QueryOutput]) -> Result<(), QueryError> {
         }
     }
     Ok(())
+}
+
+/// Checks that inputs whose records go through a function say what columns it gives: those of the stream's records are others.
+pub(super) fn check_processors(inputs: &[QueryInput]) -> Result<(), QueryError> {
+    match inputs.iter().find(|input| input.processor.is_some() && input.columns.is_empty()) {
+        Some(input) => {
+            let reason = "its records go through a function, so its columns have to be declared".to_owned();
+            Err(QueryError::Input { input: input.name.clone(), reason })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Checks how the versions of reference data are named.
+pub(super) fn check_references(references: &[ReferenceInput]) -> Result<(), QueryError> {
+    references.iter().try_for_each(|reference| versions_path(reference).map(drop))
 }
 
 /// Checks a text that need not run yet: it may be empty, and a job's inputs may come after it, one by one.

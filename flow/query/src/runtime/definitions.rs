@@ -10,7 +10,9 @@ use millstream_catalog::{
 use millstream_storage::{Transaction, to_the_end};
 use millstream_types::BoxFuture;
 
-use super::check::{check_containers, check_draft, check_inputs, check_outputs, check_sql};
+use super::check::{
+    check_containers, check_draft, check_inputs, check_outputs, check_processors, check_references, check_sql,
+};
 use super::engine::Queries;
 use super::error::QueryError;
 
@@ -59,11 +61,13 @@ impl Queries {
     ///
     /// # Errors
     /// [`QueryError::Plan`] with all mistakes that can be found without records; [`QueryError::Output`];
-    /// [`QueryError::Exists`].
+    /// [`QueryError::Input`]; [`QueryError::Exists`].
     pub fn create(&self, new: NewQuery) -> BoxFuture<'_, Result<Arc<QueryDefinition>, QueryError>> {
         Box::pin(async move {
             check_draft(&new)?;
             check_outputs(&new.outputs)?;
+            check_processors(&new.inputs)?;
+            check_references(&new.references)?;
             let now = self.shared.clock.now();
             let definition = QueryDefinition {
                 name: new.name,
@@ -93,7 +97,7 @@ impl Queries {
     /// The text of one that does not run may miss what [`Queries::create`] lets it miss.
     ///
     /// # Errors
-    /// [`QueryError::NotFound`], [`QueryError::Changed`], [`QueryError::Plan`], [`QueryError::Output`].
+    /// [`QueryError::NotFound`], [`QueryError::Changed`], [`QueryError::Plan`], [`QueryError::Output`], [`QueryError::Input`].
     pub fn update<'a>(
         &'a self,
         seen: &'a QueryDefinition,
@@ -113,6 +117,8 @@ impl Queries {
                 }
             }
             check_outputs(&new.outputs)?;
+            check_processors(&new.inputs)?;
+            check_references(&new.references)?;
             definition.dialect = new.dialect;
             definition.sql = new.sql;
             definition.description = new.description;

@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use millstream_catalog::{
-    Catalog, DesiredState, OutputTarget, QueryDefinition, QueryDialect, QueryOutput, StreamOwner,
+    Catalog, DesiredState, InputProcessor, OutputTarget, QueryDefinition, QueryDialect, QueryOutput, RecordFormat,
+    ReferenceInput, StreamOwner,
 };
 use millstream_insight::Insight;
 use millstream_storage::{Storage, Turns};
@@ -21,6 +23,7 @@ use super::delivery::object::ObjectTarget;
 use super::delivery::{Delivery, Outlet, Outside, Target};
 use super::error::QueryError;
 use super::preview::{self, Preview, PreviewStart};
+use super::processing::{Processed, Processing, ProcessingBatch, not_processed};
 use super::reference::References;
 use super::rows;
 use super::status::{DeliveryStatus, QueryState, QueryStatus, ResultRow, Running, SeenError, lock};
@@ -166,7 +169,8 @@ impl Queries {
     /// by running the query's plan over the record alone.
     ///
     /// # Errors
-    /// [`QueryError`] when the query or the record is not there; [`QueryError::ManyRows`] when a record alone does not tell.
+    /// [`QueryError`] when the query or the record is not there; [`QueryError::ManyRows`] and
+    /// [`QueryError::Processed`] when a record alone does not tell.
     pub fn locate<'a>(
         &'a self,
         query: &'a str,
@@ -176,14 +180,18 @@ impl Queries {
         Box::pin(async move {
             let definition = self.get(query)?;
             let references = self.references(definition.dialect);
-            let binding = Binding::new(&self.shared.streams, &references, &definition).await?;
-            if !binding.program.a_row_alone_tells() {
-                return Err(QueryError::ManyRows { name: definition.name.clone() });
-            }
-            let mut executor = binding.executor(&definition);
             let read = self.shared.streams.read(log, offset, 1).await?;
             let record = read.batches.iter().flat_map(|batch| batch.records()).find(|record| record.offset == offset);
             let Some(record) = record else { return Ok(Vec::new()) };
+            let from = record.append_time.saturating_sub(definition.event_order.late_tolerance_ms);
+            let binding = Binding::new(&self.shared.streams, &references, &definition, from).await?;
+            if !binding.program.a_row_alone_tells() {
+                return Err(QueryError::ManyRows { name: definition.name.clone() });
+            }
+            if binding.inputs.iter().any(|input| input.processor.is_some()) {
+                return Err(QueryError::Processed { name: definition.name.clone() });
+            }
+            let mut executor = binding.executor(&definition);
             let mut alone = millstream_types::EncodedRecords::default();
             alone.push(&record.partition_key, &record.headers, &record.data);
             let (bytes, count) = alone.freeze();
@@ -247,6 +255,7 @@ impl Queries {
         let task = Task {
             roles: self.roles(definition.dialect),
             references: self.references(definition.dialect),
+            processing: self.processing(definition.dialect),
             definition,
             streams: self.shared.streams.clone(),
             checkpoints: self.shared.checkpoints.clone(),
@@ -268,7 +277,49 @@ impl Queries {
 
     /// Where the reference data of a query come from.
     fn references(&self, dialect: QueryDialect) -> References {
-        References { objects: Arc::clone(&self.shared.outside.reads), roles: self.roles(dialect) }
+        let Outside { reads, reference_scan, .. } = &self.shared.outside;
+        let (objects, clock) = (Arc::clone(reads), Arc::clone(&self.shared.clock));
+        References { objects, roles: self.roles(dialect), clock, scan: *reference_scan }
+    }
+
+    /// How records of a query's inputs get through functions; `None` where the dialect has none.
+    fn processing(&self, dialect: QueryDialect) -> Option<Processing> {
+        let Outside { invoke, kinesis_processing, .. } = &self.shared.outside;
+        let codec = kinesis_processing.clone().filter(|_| dialect == QueryDialect::Kinesis)?;
+        Some(Processing { invoke: Arc::clone(invoke), codec, roles: self.roles(dialect) })
+    }
+
+    /// What an input's function makes of records, in their order: for who looks at them before there is a query.
+    ///
+    /// # Errors
+    /// [`QueryError::Processing`].
+    pub fn process<'a>(
+        &'a self,
+        batch: ProcessingBatch<'a>,
+        processor: &'a InputProcessor,
+    ) -> BoxFuture<'a, Result<Vec<Processed>, QueryError>> {
+        Box::pin(async move {
+            let processing = self.processing(QueryDialect::Kinesis).ok_or_else(|| not_processed(processor))?;
+            processing.all(batch, processor).await
+        })
+    }
+
+    /// An object as reference data of the Kinesis dialect are read: for who looks at it before there is a query.
+    ///
+    /// # Errors
+    /// [`QueryError::Reference`], [`QueryError::NotAllowed`].
+    pub fn read_object<'a>(
+        &'a self,
+        query: &'a str,
+        bucket: String,
+        key: String,
+        role: String,
+    ) -> BoxFuture<'a, Result<Bytes, QueryError>> {
+        Box::pin(async move {
+            let (name, format, columns) = (key.clone(), RecordFormat::Json, Vec::new());
+            let input = ReferenceInput { name, bucket, key, versions: None, format, columns, role };
+            self.references(QueryDialect::Kinesis).read(query, &input, &input.key).await
+        })
     }
 
     /// What an output is handed to behind the query's own stream; `None` when its rows stay there.

@@ -44,6 +44,12 @@ pub enum QueryError {
         /// The query.
         name: String,
     },
+    /// Where a record ends up depends on a function that it goes through first.
+    #[error("records of query `{name}` go through a function first: one alone does not tell where it ended up")]
+    Processed {
+        /// The query.
+        name: String,
+    },
     /// It would have too many labels.
     #[error("expected at most {TAGS_MAX} tags of a query, found {found}")]
     TooManyTags {
@@ -74,6 +80,22 @@ pub enum QueryError {
         name: String,
         /// The bucket and the object's name.
         object: String,
+        /// What was expected and what was found.
+        reason: String,
+    },
+    /// The function that an input's records go through does not answer for all of them; it gets them again.
+    #[error("the records of an input are not processed by the function `{function}`: {reason}")]
+    Processing {
+        /// The function.
+        function: String,
+        /// What it said.
+        reason: String,
+    },
+    /// An input cannot be what it is defined as.
+    #[error("input `{input}`: {reason}")]
+    Input {
+        /// The input.
+        input: String,
         /// What was expected and what was found.
         reason: String,
     },
@@ -145,13 +167,15 @@ impl QueryError {
             Self::State { .. } | Self::Changed { .. } => ErrorKind::Conflict,
             Self::TooManyTags { .. }
             | Self::ManyRows { .. }
+            | Self::Processed { .. }
+            | Self::Input { .. }
             | Self::Plan(_)
             | Self::Output { .. }
             | Self::Sample { .. }
             | Self::NoInput { .. }
             | Self::InputGone { .. }
             | Self::Reference { .. } => ErrorKind::Invalid,
-            Self::Delivery { .. } | Self::Stopping => ErrorKind::Unavailable,
+            Self::Delivery { .. } | Self::Processing { .. } | Self::Stopping => ErrorKind::Unavailable,
             Self::NotAllowed { .. } => ErrorKind::Forbidden,
             Self::Execute(_) | Self::Defect(_) => ErrorKind::Internal,
             Self::Stream(error) => error.kind(),

@@ -76,7 +76,7 @@ pub(super) async fn start(
     if bare {
         definition.sql.insert_str(0, RESULT_STREAM);
     }
-    let mut bound = Binding::new(&streams, &references, &definition).await;
+    let mut bound = Binding::new(&streams, &references, &definition, i64::MAX).await;
     if let (true, Err(QueryError::Plan(mistakes))) = (bare, &mut bound) {
         mistakes.iter_mut().for_each(|mistake| mistake.line = mistake.line.saturating_sub(1).max(1));
     }
@@ -194,6 +194,7 @@ pub(super) fn definition(streams: &Streams, dialect: QueryDialect, sql: &str) ->
             columns: Vec::new(),
             role: String::new(),
             consumer_group: String::new(),
+            processor: None,
         })
         .collect();
     QueryDefinition {

@@ -132,7 +132,7 @@ impl Binding {
     }
 
     /// All shards: source, index in the source, stream and shard.
-    fn shards(&self) -> impl Iterator<Item = (usize, usize, &StreamDefinition, &ShardDefinition)> {
+    pub(super) fn shards(&self) -> impl Iterator<Item = (usize, usize, &StreamDefinition, &ShardDefinition)> {
         self.streams.iter().enumerate().flat_map(|(source, stream)| {
             stream.shards.iter().enumerate().map(move |(index, shard)| (source, index, &**stream, shard))
         })

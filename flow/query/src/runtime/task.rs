@@ -6,7 +6,7 @@ use std::time::Duration;
 use arrow::error::ArrowError;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use millstream_catalog::{OutputTarget, QueryDefinition, ShardDefinition, StreamDefinition};
+use millstream_catalog::{InputProcessor, OutputTarget, QueryDefinition, ShardDefinition, StreamDefinition};
 use millstream_insight::{Insight, Step};
 use millstream_storage::Transaction;
 use millstream_stream::{StagedPut, StreamError, Streams};
@@ -19,12 +19,13 @@ use super::busy::busy;
 use super::checkpoint::{Checkpoint, Checkpoints};
 use super::encoded::{self, Encoded};
 use super::error::QueryError;
+use super::processing::{Processing, ProcessingBatch, ToDecode, not_processed};
 use super::reference::References;
 use super::status::Running;
 use crate::decode::{Decoded, Decoder, Reading};
 use crate::error::PlanErrorCode;
 use crate::executor::{ExecuteError, Executor, Produced};
-use crate::plan::{Operator, Program};
+use crate::plan::Program;
 
 /// Bytes read of a shard before its rows are computed.
 const STEP_BYTES: usize = 1 << 20;
@@ -52,17 +53,21 @@ pub(super) struct Task {
     /// `None`: no role is asked.
     pub(super) roles: Option<Arc<dyn CheckRole>>,
     pub(super) references: References,
+    /// `None`: the dialect's inputs have no functions that records go through.
+    pub(super) processing: Option<Processing>,
 }
 
 /// A query's place in its inputs.
-struct Work {
-    binding: Binding,
+pub(super) struct Work {
+    pub(super) binding: Binding,
     /// Not there while a step is computed on another thread.
     executor: Option<Executor>,
     /// By source and shard; not there while a step is decoded on another thread.
     decoders: Vec<Vec<Option<Decoder>>>,
     checkpoint: Checkpoint,
     kept: Instant,
+    /// When newer versions of reference data were looked for.
+    pub(super) followed: Instant,
     moved: bool,
 }
 
@@ -71,6 +76,8 @@ struct Work {
 struct Place {
     source: usize,
     index: usize,
+    /// The shard's number in its stream.
+    shard: u32,
     log: LogId,
     position: u64,
     /// Whether nothing will be added to it any more.
@@ -87,6 +94,9 @@ impl Place {
         }
     }
 }
+
+/// A stream and the function that its records go through.
+type Through<'t> = (&'t str, &'t InputProcessor);
 
 /// A step of a shard, decoded.
 struct Fetched {
@@ -151,6 +161,7 @@ impl Task {
                     Look::Other => break,
                 }
             }
+            self.follow(&mut work).await?;
             let read = self.step(&mut work, stop).await?;
             let idle_for = if read { Duration::ZERO } else { LOOK };
             if !read {
@@ -163,15 +174,13 @@ impl Task {
 
     async fn begin(&self) -> Result<Work, QueryError> {
         self.permitted()?;
-        let binding = Binding::new(&self.streams, &self.references, &self.definition).await?;
-        let mut checkpoint = self.checkpoints.load(&self.definition.name).await?.unwrap_or_default();
-        let executor = self.take_up(&binding, &mut checkpoint).await?;
+        let (binding, checkpoint, executor) = self.bound().await?;
         let decoders_of = |(source, stream): (usize, &Arc<StreamDefinition>)| {
             stream.shards.iter().map(|_| Some(executor.decoder(source))).collect()
         };
         let decoders = binding.streams.iter().enumerate().map(decoders_of).collect();
-        let mut work =
-            Work { binding, executor: Some(executor), decoders, checkpoint, kept: Instant::now(), moved: true };
+        let (executor, now) = (Some(executor), Instant::now());
+        let mut work = Work { binding, executor, decoders, checkpoint, kept: now, followed: now, moved: true };
         // The first positions are kept at once: `Latest` means the moment of the first start, not of the next one.
         self.commit(&mut work, Produced::default(), true).await?;
         Ok(work)
@@ -203,7 +212,10 @@ impl Task {
         let mut read_any = false;
         let shards = work.places(&self.streams);
         for together in shards.chunks(self.parallelism()) {
-            let fetch = |place: &Place| self.fetch(*place, work.take_decoder(place), frontier);
+            let fetch = |place: &Place| {
+                let through = self.processed(&work.binding, place.source);
+                self.fetch(*place, through, work.take_decoder(place), frontier)
+            };
             let fetches: Vec<_> = together.iter().map(fetch).collect();
             let fetched = try_join_all(fetches).await?;
             for fetched in fetched {
@@ -272,26 +284,51 @@ impl Task {
         }
     }
 
+    /// The stream of a source and the function that its records go through, if they do.
+    fn processed<'t>(&'t self, binding: &Binding, source: usize) -> Option<Through<'t>> {
+        let name = &binding.inputs[source].name;
+        let input = self.definition.inputs.iter().find(|input| input.name == *name)?;
+        Some((&input.stream, input.processor.as_ref()?))
+    }
+
+    /// A step of a shard, processed by the input's function if it has one, and the offset that the next one begins with.
+    async fn read(&self, place: Place, through: Option<Through<'_>>) -> Result<(Vec<ToDecode>, u64), QueryError> {
+        let read = self.streams.read(place.log, place.position, STEP_BYTES).await?;
+        let Some((stream, processor)) = through else {
+            return Ok((read.batches.into_iter().map(ToDecode::from).collect(), read.next));
+        };
+        let processing = self.processing.as_ref().ok_or_else(|| not_processed(processor))?;
+        let query = &self.definition.name;
+        let batch = ProcessingBatch { query, stream, shard: place.shard, log: place.log, records: &[] };
+        processing.step(batch, (read.batches, read.next), place.position, processor).await
+    }
+
     /// Reads a step of a shard and decodes it on a thread that may be busy.
     async fn fetch(
         &self,
         place: Place,
+        through: Option<Through<'_>>,
         decoder: Result<Decoder, QueryError>,
         processed: Millis,
     ) -> Result<Fetched, QueryError> {
         let mut decoder = decoder?;
         let end = self.streams.bounds(place.log).next;
-        let read = self.streams.read(place.log, place.position, STEP_BYTES).await?;
-        if read.batches.is_empty() {
-            return Ok(Fetched { place, decoder, decoded: Vec::new(), next: read.next, end });
+        let (batches, next) = self.read(place, through).await?;
+        if batches.is_empty() {
+            return Ok(Fetched { place, decoder, decoded: Vec::new(), next, end });
         }
         let decode = move || {
-            let reading = Reading { from: place.position, shard: place.index, processed };
-            let decoded = read.batches.iter().map(|batch| decoder.decode(batch, reading)).collect();
+            let decode = |ToDecode { batch, without, failed }: ToDecode| {
+                let reading = Reading { from: place.position, without: &without, shard: place.index, processed };
+                let mut decoded = decoder.decode(&batch, reading)?;
+                decoded.errors.extend(failed);
+                Ok(decoded)
+            };
+            let decoded = batches.into_iter().map(decode).collect();
             (decoder, decoded)
         };
         let (decoder, decoded): (Decoder, Result<Vec<Decoded>, ArrowError>) = busy(decode).await?;
-        Ok(Fetched { place, decoder, decoded: decoded.map_err(ExecuteError::from)?, next: read.next, end })
+        Ok(Fetched { place, decoder, decoded: decoded.map_err(ExecuteError::from)?, next, end })
     }
 
     /// Computes on a thread that may be busy.
@@ -373,7 +410,7 @@ impl Task {
     fn emitted(&self, program: &Program, staged: &Staged, receipt: &millstream_storage::Receipt) {
         let Encoded { output, entries, labels, times, .. } = &staged.encoded;
         let output = &program.outputs[*output];
-        let size = window_size(program, output.step);
+        let size = program.window_size(output.step);
         for (row, placement) in staged.put.placements(receipt).enumerate() {
             let end = times.get(row).copied().unwrap_or_default();
             self.insight.trail.mark(Step::Emitted {
@@ -418,7 +455,7 @@ impl Work {
                 let index = stream.shards.binary_search_by_key(&shard.index, |found| found.index);
                 let Ok(index) = index else { continue };
                 let (log, position) = (shard.log(), position(shard));
-                places.push(Place { source, index, log, position, closed: !shard.is_open() });
+                places.push(Place { source, index, shard: shard.index, log, position, closed: !shard.is_open() });
             }
         }
         places
@@ -432,7 +469,7 @@ impl Work {
         self.decoders[place.source][place.index] = Some(decoder);
     }
 
-    fn executor(&mut self) -> Result<&mut Executor, QueryError> {
+    pub(super) fn executor(&mut self) -> Result<&mut Executor, QueryError> {
         self.executor.as_mut().ok_or(QueryError::Stopping)
     }
 }
@@ -447,20 +484,4 @@ fn waits_for_records(error: &QueryError) -> bool {
 struct Staged {
     put: StagedPut,
     encoded: Encoded,
-}
-
-/// The length of the window that an output's rows come from; 0 when they come from none, or from several kinds.
-pub(super) fn window_size(program: &Program, step: Option<usize>) -> i64 {
-    let Some(step) = step.map(|step| &program.steps[step]) else { return 0 };
-    match &step.operator {
-        Operator::WindowAggregate(aggregate) => return aggregate.window.kind.size_ms(),
-        Operator::Join(_) => return 0,
-        _ => {}
-    }
-    let mut sizes = step.inputs.iter().map(|input| match input {
-        crate::plan::StepInput::Step(index) => window_size(program, Some(*index)),
-        crate::plan::StepInput::Source(_) => 0,
-    });
-    let first = sizes.next().unwrap_or(0);
-    if sizes.all(|size| size == first) { first } else { 0 }
 }

@@ -13,7 +13,6 @@ pub(crate) mod queue;
 mod session;
 mod slices;
 mod sliding;
-pub(crate) mod waiting;
 
 use arrow::array::{Array as _, ArrayRef};
 use arrow::datatypes::DataType;

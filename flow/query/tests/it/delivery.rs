@@ -79,6 +79,18 @@ impl ReadObject for Bucket {
         let missing = ReadObjectError { kind: ErrorKind::NotFound, message: "there is no such object".into() };
         Box::pin(async move { found.ok_or(missing) })
     }
+
+    fn list_objects<'a>(
+        &'a self,
+        bucket: &'a str,
+        prefix: &'a str,
+        count_max: usize,
+    ) -> BoxFuture<'a, Result<Vec<String>, ReadObjectError>> {
+        let objects = self.objects.lock().unwrap();
+        let names = objects.keys().filter_map(|name| name.strip_prefix(bucket)?.strip_prefix('/'));
+        let names = names.filter(|name| name.starts_with(prefix)).take(count_max).map(str::to_owned).collect();
+        Box::pin(async move { Ok(names) })
+    }
 }
 
 impl Bucket {
@@ -214,9 +226,11 @@ impl World {
             let outside = Outside {
                 invoke: Arc::new(Nobody),
                 kinesis_codec: Arc::new(Nobody),
+                kinesis_processing: None,
                 stream_analytics_codec: Arc::new(Nobody),
                 objects: Arc::clone(&self.bucket) as Arc<dyn PutObject>,
                 reads: Arc::clone(&self.bucket) as Arc<dyn ReadObject>,
+                reference_scan: Duration::from_secs(60),
                 documents: Arc::clone(&self.container) as Arc<dyn UpsertDocuments>,
                 kinesis_roles: None,
             };
@@ -286,6 +300,7 @@ pub fn query(outputs: Vec<QueryOutput>) -> NewQuery {
             columns: vec![column("symbol", ColumnType::Text), column("n", ColumnType::BigInt)],
             role: String::new(),
             consumer_group: String::new(),
+            processor: None,
         }],
         references: Vec::new(),
         outputs,

@@ -327,7 +327,8 @@ fn kinesis() {
         ),
         (
             pump("SELECT STREAM RANDOM_CUT_FOREST(\"price\"), 1 FROM \"trades\""),
-            "error[Q107]: not supported yet: RANDOM_CUT_FOREST\n  at 2:50",
+            "error[Q101]: RANDOM_CUT_FOREST gives rows, not a value\n  at 2:50\n  \
+             try: FROM TABLE(RANDOM_CUT_FOREST(CURSOR(SELECT STREAM * FROM s), …))",
         ),
     ] {
         assert_eq!(mistakes(QueryDialect::Kinesis, &sql), [expected], "{sql}");

@@ -16,7 +16,7 @@ use millstream_query::plan::{
 use serde_json::Value as Json;
 
 use crate::naive_join::join;
-use crate::{listing, looking_back, naive, naive_pattern};
+use crate::{listing, looking_back, naive, naive_pattern, naive_sort};
 
 /// The rows of every step of a program over complete sources (their hidden column holds the arrival).
 pub fn run(program: &Program, sources: Vec<RecordBatch>) -> Vec<RecordBatch> {
@@ -43,7 +43,9 @@ pub fn run(program: &Program, sources: Vec<RecordBatch>) -> Vec<RecordBatch> {
             Operator::WindowAggregate(aggregate) => window(&step.schema, aggregate, &inputs[0]),
             Operator::Analytic(analytic) => looking_back::rows(&step.schema, analytic, &inputs[0]),
             Operator::PatternMatch(plan) => naive_pattern::matches(&step.schema, plan, &inputs[0]),
+            Operator::Sort(sort) => naive_sort::rows(&step.schema, sort, &inputs[0]),
             Operator::Lookup(_) => unreachable!("no case here looks rows up"),
+            Operator::Scored(_) => unreachable!("what a model learned has no plainer form"),
             Operator::Join(plan) => join(&step.schema, plan, [&inputs[0], &inputs[1]]),
         };
         results.push(result);

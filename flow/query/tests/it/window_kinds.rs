@@ -29,7 +29,7 @@ const STREAM_ANALYTICS: [&str; 7] = [
     "Session(millisecond, 300, 1000)",
     "Windows(Window('hops', HoppingWindow(second, 2, 1)), Window('slides', Sliding(second, 1)), Window('s', Session(second, 1, 3)))",
 ];
-const KINESIS: [&str; 6] = [
+const KINESIS: [&str; 12] = [
     "SELECT STREAM \"symbol\", I.ROWTIME, SUM(\"shares\"), COUNT(*) FROM I
      WINDOWED BY STAGGER (PARTITION BY \"symbol\" RANGE INTERVAL '2' SECOND)",
     "SELECT STREAM \"symbol\", I.ROWTIME, SUM(\"shares\") OVER W, MAX(\"shares\") OVER W - MIN(\"shares\") OVER W FROM I
@@ -43,6 +43,16 @@ const KINESIS: [&str; 6] = [
     "SELECT STREAM \"symbol\", ROWTIME, NTH_VALUE(\"shares\", 2) IGNORE NULLS OVER (ROWS 4 PRECEDING),
      LAST_VALUE(\"shares\") IGNORE NULLS OVER (PARTITION BY \"symbol\" ROWS 2 PRECEDING) + LAG(\"shares\", 3, 0) OVER (ROWS 2 PRECEDING)
      FROM I",
+    "SELECT STREAM \"symbol\", ROWTIME, \"shares\", 1 FROM I ORDER BY STEP(I.ROWTIME BY INTERVAL '2' SECOND), \"shares\" DESC, \"symbol\"",
+    "SELECT STREAM DISTINCT \"symbol\", STEP(I.ROWTIME BY INTERVAL '1' SECOND), \"shares\" / 3, 1 FROM I",
+    "SELECT STREAM DISTINCT \"symbol\", ROWTIME, \"shares\", 1 FROM I ORDER BY ROWTIME, \"shares\", \"symbol\"",
+    "SELECT STREAM \"symbol\", STEP(q.ROWTIME BY INTERVAL '1' SECOND), COUNT(*), SUM(\"shares\") FROM
+     (SELECT STREAM DISTINCT \"symbol\", \"shares\", FLOOR(I.ROWTIME TO SECOND) AS s FROM I) AS q
+     GROUP BY \"symbol\", STEP(q.ROWTIME BY INTERVAL '1' SECOND) ORDER BY STEP(q.ROWTIME BY INTERVAL '1' SECOND), COUNT(*) DESC",
+    "SELECT STREAM \"symbol\", ROWTIME, \"shares\", \"rank\" FROM TABLE(GROUP_RANK(CURSOR(
+     SELECT STREAM \"symbol\", \"shares\" FROM I), 'shares', 'rank', 'desc', 'none', 0, 3))",
+    "SELECT STREAM \"symbol\", ROWTIME, \"shares\", 1 FROM I UNION ALL SELECT STREAM \"symbol\", ROWTIME, \"shares\" + 1, 2 FROM I
+     ORDER BY ROWTIME, \"shares\" DESC, \"symbol\"",
 ];
 
 const LISTING: [&str; 3] = [

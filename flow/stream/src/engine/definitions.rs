@@ -128,6 +128,26 @@ impl Streams {
         })
     }
 
+    /// Changes how long records stay and how many bytes of each shard do; `None`: as many as come.
+    ///
+    /// # Errors
+    /// [`StreamError::StreamNotFound`], [`StreamError::Storage`].
+    pub fn set_kept<'a>(
+        &'a self,
+        name: &'a str,
+        hours: u32,
+        bytes: Option<u64>,
+    ) -> BoxFuture<'a, Result<(), StreamError>> {
+        Box::pin(async move {
+            self.change(name, |definition| {
+                definition.retention_hours = hours;
+                definition.settings.retention_bytes = bytes;
+                Ok(())
+            })
+            .await
+        })
+    }
+
     /// Gives a stream more shards, `shards` in all with closed ones. What is there stays where it is; the ranges of partition
     /// keys are divided anew among all that are open, so that a key may come to another shard than before.
     ///

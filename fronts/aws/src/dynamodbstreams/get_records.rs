@@ -53,6 +53,10 @@ pub(super) async fn call(service: &DynamoDbStreams, request: &JsonRequest) -> Re
         let change = service.tables.change_of(&found.table.name, &one);
         records.extend(change.map(|change| record::encode(iterator.log, one.offset, &change, &service.place)));
     }
+    if next == iterator.offset {
+        // Nothing is there up to here: the disk lost it.
+        next = next.max(read.next);
+    }
     let mut answer = json!({ "Records": records });
     // A shard that was closed has an end.
     if found.changes.enabled || next < read.end.next {

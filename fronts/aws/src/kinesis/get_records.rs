@@ -54,17 +54,15 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Byt
         .await
         .map_err(|error| kinesis.error(&error))?;
     let mut answer = Records::of(&stream);
-    let mut next = iterator.offset;
+    // All that was read is given, or it is cut; what is not there at all, by retention or because the disk lost it, is passed.
+    let mut next = read.next;
     let records = read.batches.iter().flat_map(|batch| batch.iter()).filter(|record| record.offset >= iterator.offset);
     for record in records {
         if answer.count >= limit || answer.payload + record.data.len() > ANSWER_BYTES_MAX {
+            next = record.offset;
             break;
         }
         answer.push(SequenceNumber { log: iterator.log, offset: record.offset }, &record);
-        next = record.offset + 1;
-    }
-    if answer.count == 0 {
-        next = next.max(read.next.min(read.end.first.max(iterator.offset)));
     }
     // Behind by the age of what was read last, unless that was the end.
     let behind = if next >= read.end.next { 0 } else { (now - answer.last_time.unwrap_or(now)).max(0) };

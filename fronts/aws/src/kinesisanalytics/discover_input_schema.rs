@@ -1,14 +1,17 @@
-//! `DiscoverInputSchema`: columns from records of a stream, those that it holds or those that come.
+//! `DiscoverInputSchema`: columns from records of a stream, those that it holds or those that come, or from an object.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use millstream_catalog::{ColumnDefinition, ColumnType};
-use millstream_query::{infer_columns, infer_delimited};
+use millstream_catalog::{ColumnDefinition, ColumnType, InputProcessor};
+use millstream_query::{Processed, ProcessingBatch, infer_columns, infer_delimited};
+use millstream_types::{LogId, Record};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
+use super::reference::Object;
+use super::source::ProcessingConfiguration;
 use super::{KinesisAnalytics, invalid, role};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 use crate::place::resource;
@@ -26,14 +29,15 @@ const LOOK: Duration = Duration::from_millis(50);
 struct Input {
     #[serde(rename = "ResourceARN")]
     resource_arn: Option<String>,
-    #[serde(rename = "RoleARN")]
+    /// The API of 2018 has one role for the stream, the function and the object.
+    #[serde(rename = "RoleARN", alias = "ServiceExecutionRole")]
     role_arn: Option<String>,
     #[serde(rename = "InputStartingPositionConfiguration")]
     starting_position: Option<StartingPosition>,
     #[serde(rename = "S3Configuration")]
-    s3: Option<Value>,
+    object: Option<Object>,
     #[serde(rename = "InputProcessingConfiguration")]
-    processing: Option<Value>,
+    processing: Option<ProcessingConfiguration>,
 }
 
 #[derive(Deserialize)]
@@ -42,57 +46,118 @@ struct StartingPosition {
     position: Option<String>,
 }
 
+/// Samples as they lie there, and as the function that they go through makes them.
+struct Samples {
+    raw: Vec<Bytes>,
+    processed: Vec<Bytes>,
+}
+
 pub(super) async fn call(front: &KinesisAnalytics, request: &JsonRequest) -> Result<Value, ServiceError> {
     let input: Input = request.input()?;
-    for (member, given) in [("S3Configuration", input.s3), ("InputProcessingConfiguration", input.processing)] {
-        if given.is_some() {
-            return Err(invalid(format!("{member} is not supported by this node")));
-        }
-    }
     let position = input.starting_position.and_then(|start| start.position);
     Constraints::new().one_of("inputStartingPosition", position.as_deref(), &["NOW", "TRIM_HORIZON"]).finish()?;
+    let role = input.role_arn.unwrap_or_default();
     let arn = input.resource_arn.unwrap_or_default();
-    let stream = resource(&arn, "kinesis", "stream/").map(str::to_owned);
-    let stream =
-        stream.or_else(|| resource(&arn, "firehose", "deliverystream/").map(|name| format!("delivery/{name}")));
-    let stream = stream.ok_or_else(|| invalid(format!("{arn} is not the ARN of a stream")))?;
-    // It is for no application yet.
-    role::check_input(front, &input.role_arn.unwrap_or_default(), "*", &stream)?;
-    let samples = samples(front, &stream, position.as_deref() == Some("NOW")).await?;
-    let Some((schema, parsed)) = of_json(&samples).or_else(|| of_delimited(&samples)) else {
+    let Samples { raw, processed } = match input.object {
+        Some(_) if !arn.is_empty() => return Err(invalid("ResourceARN and S3Configuration exclude each other")),
+        Some(object) => of_object(front, object, &role).await?,
+        None => {
+            let processor = input.processing.map(|given| given.definition(&role)).transpose()?;
+            of_stream(front, &arn, &role, processor, position.as_deref() == Some("NOW")).await?
+        }
+    };
+    let Some((schema, parsed)) = of_json(&processed).or_else(|| of_delimited(&processed)) else {
         let message = format!(
-            "neither JSON objects nor delimited text was found among {} records of {stream}; send some and try again",
-            samples.len()
+            "neither JSON objects nor delimited text was found among {} records; send some and try again",
+            processed.len()
         );
         return Err(ServiceError::new("UnableToDetectSchemaException", message));
     };
-    let raw: Vec<String> = samples.iter().map(|sample| String::from_utf8_lossy(sample).into_owned()).collect();
+    let texts = |samples: &[Bytes]| -> Vec<String> {
+        samples.iter().map(|sample| String::from_utf8_lossy(sample).into_owned()).collect()
+    };
     Ok(json!({
         "InputSchema": schema,
         "ParsedInputRecords": parsed,
-        "ProcessedInputRecords": raw,
-        "RawInputRecords": raw,
+        "ProcessedInputRecords": texts(&processed),
+        "RawInputRecords": texts(&raw),
     }))
 }
 
-/// Records from where the caller wants to begin: the oldest, or the first that come.
-async fn samples(front: &KinesisAnalytics, stream: &str, from_now: bool) -> Result<Vec<Bytes>, ServiceError> {
+/// Samples of the stream of an ARN.
+async fn of_stream(
+    front: &KinesisAnalytics,
+    arn: &str,
+    role: &str,
+    processor: Option<InputProcessor>,
+    from_now: bool,
+) -> Result<Samples, ServiceError> {
+    let stream = resource(arn, "kinesis", "stream/").map(str::to_owned);
+    let stream = stream.or_else(|| resource(arn, "firehose", "deliverystream/").map(|name| format!("delivery/{name}")));
+    let stream = stream.ok_or_else(|| invalid(format!("{arn} is not the ARN of a stream")))?;
+    // It is for no application yet.
+    role::check_input(front, role, "*", &stream)?;
+    let mut samples = Samples { raw: Vec::new(), processed: Vec::new() };
+    for (shard, log, records) in records(front, &stream, from_now).await? {
+        samples.raw.extend(records.iter().map(|record| record.data.clone()));
+        let Some(processor) = &processor else { continue };
+        role::check_trust(front, &processor.role, "*")?;
+        let batch = ProcessingBatch { query: "*", stream: &stream, shard, log, records: &records };
+        let processed = front.queries.process(batch, processor).await.map_err(|error| front.error(&error))?;
+        samples.processed.extend(processed.into_iter().filter_map(|processed| match processed {
+            Processed::Record(data) => Some(data),
+            Processed::Dropped | Processed::Failed => None,
+        }));
+    }
+    if processor.is_none() {
+        samples.processed.clone_from(&samples.raw);
+    }
+    Ok(samples)
+}
+
+/// Samples of an object: its lines where they are JSON, else its beginning.
+async fn of_object(front: &KinesisAnalytics, object: Object, role: &str) -> Result<Samples, ServiceError> {
+    let (bucket, key, role) = object.named(role)?;
+    role::check_trust(front, &role, "*")?;
+    let content = front.queries.read_object("*", bucket, key, role).await.map_err(|error| front.error(&error))?;
+    let beginning = if content.len() > SAMPLE_BYTES {
+        let end = content[..SAMPLE_BYTES].iter().rposition(|byte| *byte == b'\n').unwrap_or(SAMPLE_BYTES);
+        content.slice(..end)
+    } else {
+        content
+    };
+    let lines = beginning.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+    let lines: Vec<Bytes> = lines.take(SAMPLES_MAX).map(|line| beginning.slice_ref(line)).collect();
+    let is_json = |line: &Bytes| serde_json::from_slice::<Map<String, Value>>(line).is_ok();
+    let samples = if lines.first().is_some_and(is_json) { lines } else { vec![beginning] };
+    Ok(Samples { raw: samples.clone(), processed: samples })
+}
+
+/// Records from where the caller wants to begin, the oldest or the first that come: by shard and log.
+async fn records(
+    front: &KinesisAnalytics,
+    stream: &str,
+    from_now: bool,
+) -> Result<Vec<(u32, LogId, Vec<Record>)>, ServiceError> {
     let refused = |error: millstream_stream::StreamError| invalid(error.to_string());
     let stream = front.streams.get(stream).map_err(refused)?;
-    let bounds = stream.shards.iter().map(|shard| (shard.log(), front.streams.bounds(shard.log())));
-    let begin: Vec<_> = bounds.map(|(log, bounds)| (log, if from_now { bounds.next } else { bounds.first })).collect();
+    let bounds = stream.shards.iter().map(|shard| (shard, front.streams.bounds(shard.log())));
+    let begin: Vec<_> =
+        bounds.map(|(shard, bounds)| (shard, if from_now { bounds.next } else { bounds.first })).collect();
     let deadline = Instant::now() + WAIT;
-    let nothing = || begin.iter().all(|(log, from)| front.streams.bounds(*log).next <= *from);
+    let nothing = || begin.iter().all(|(shard, from)| front.streams.bounds(shard.log()).next <= *from);
     while from_now && nothing() && Instant::now() < deadline {
         tokio::time::sleep(LOOK).await;
     }
-    let mut samples = Vec::new();
-    for (log, from) in begin {
-        let read = front.streams.read(log, from, SAMPLE_BYTES).await.map_err(refused)?;
+    let (mut found, mut left) = (Vec::new(), SAMPLES_MAX);
+    for (shard, from) in begin {
+        let read = front.streams.read(shard.log(), from, SAMPLE_BYTES).await.map_err(refused)?;
         let records = read.batches.iter().flat_map(|batch| batch.records()).filter(|record| record.offset >= from);
-        samples.extend(records.map(|record| record.data).take(SAMPLES_MAX - samples.len()));
+        let records: Vec<Record> = records.take(left).collect();
+        left -= records.len();
+        found.push((shard.index, shard.log(), records));
     }
-    Ok(samples)
+    Ok(found)
 }
 
 /// The schema of JSON records and their values; `None` when none is an object.

@@ -1,17 +1,12 @@
-//! `AddApplicationCloudWatchLoggingOption` and `DeleteApplicationCloudWatchLoggingOption`: the log stream in which an
-//! application's errors are told.
+//! Logging options as requests give and change them: the log stream in which an application's errors are told.
 
 use millstream_catalog::QueryErrorLog;
+use millstream_query::NewQuery;
 use serde::Deserialize;
-use serde_json::{Value, json};
 
-use super::change_application::{current, put};
-use super::{KinesisAnalytics, invalid};
-use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
+use super::{invalid, missing_part, part_of};
+use crate::json_protocol::{Constraints, ServiceError};
 use crate::place::resource;
-
-/// The id of an application's only option.
-const ID: &str = "1.1";
 
 /// An option as requests give it.
 #[derive(Debug, Deserialize)]
@@ -22,66 +17,62 @@ pub(super) struct LoggingOption {
     role_arn: Option<String>,
 }
 
+/// One of `CloudWatchLoggingOptionUpdates`: what is not given stays.
+#[derive(Debug, Deserialize)]
+pub(super) struct LoggingUpdate {
+    #[serde(rename = "CloudWatchLoggingOptionId")]
+    id: Option<String>,
+    #[serde(rename = "LogStreamARNUpdate")]
+    log_stream_arn: Option<String>,
+    #[serde(rename = "RoleARNUpdate")]
+    role_arn: Option<String>,
+}
+
 impl LoggingOption {
-    pub(super) fn definition(self) -> Result<QueryErrorLog, ServiceError> {
-        let (arn, role) = (self.log_stream_arn, self.role_arn);
-        Constraints::new().required("logStreamARN", arn.as_ref()).required("roleARN", role.as_ref()).finish()?;
-        let arn = arn.unwrap_or_default();
-        let (group, stream) = resource(&arn, "logs", "log-group:")
-            .and_then(|named| named.split_once(":log-stream:"))
-            .filter(|(group, stream)| !group.is_empty() && !stream.is_empty())
-            .ok_or_else(|| invalid(format!("{arn} is not the ARN of a log stream")))?;
-        Ok(QueryErrorLog { group: group.to_owned(), stream: stream.to_owned(), role: role.unwrap_or_default() })
+    /// The log stream; `role` where the request names none, which the API of 2015 does not know.
+    pub(super) fn definition(self, role: &str) -> Result<QueryErrorLog, ServiceError> {
+        let (arn, role) =
+            (self.log_stream_arn, self.role_arn.or_else(|| Some(role.to_owned()).filter(|role| !role.is_empty())));
+        Constraints::new()
+            .required("cloudWatchLoggingOption.logStreamARN", arn.as_ref())
+            .required("cloudWatchLoggingOption.roleARN", role.as_ref())
+            .finish()?;
+        let (group, stream) = log_stream(&arn.unwrap_or_default())?;
+        Ok(QueryErrorLog { group, stream, role: role.unwrap_or_default() })
     }
 }
 
+impl LoggingUpdate {
+    /// Changes the option that it names.
+    pub(super) fn apply(self, query: &mut NewQuery) -> Result<(), ServiceError> {
+        let id = self.id;
+        Constraints::new()
+            .required("cloudWatchLoggingOptionUpdates.cloudWatchLoggingOptionId", id.as_ref())
+            .finish()?;
+        let log = query.resource.as_mut().and_then(|resource| resource.error_log.as_mut());
+        let log = part_of(id.as_deref(), log.map(std::slice::from_mut).unwrap_or_default());
+        let log = log.ok_or_else(|| missing_part("CloudWatchLoggingOption", id.as_deref()))?;
+        if let Some(arn) = self.log_stream_arn {
+            (log.group, log.stream) = log_stream(&arn)?;
+        }
+        log.role = self.role_arn.unwrap_or_else(|| std::mem::take(&mut log.role));
+        Ok(())
+    }
+}
+
+/// The group and the stream of an ARN.
+fn log_stream(arn: &str) -> Result<(String, String), ServiceError> {
+    let named = resource(arn, "logs", "log-group:").and_then(|named| named.split_once(":log-stream:"));
+    let named = named.filter(|(group, stream)| !group.is_empty() && !stream.is_empty());
+    let (group, stream) = named.ok_or_else(|| invalid(format!("{arn} is not the ARN of a log stream")))?;
+    Ok((group.to_owned(), stream.to_owned()))
+}
+
 /// The one option that an application may be made with.
-pub(super) fn one(options: Option<Vec<LoggingOption>>) -> Result<Option<QueryErrorLog>, ServiceError> {
+pub(super) fn one(options: Option<Vec<LoggingOption>>, role: &str) -> Result<Option<QueryErrorLog>, ServiceError> {
     let mut options = options.unwrap_or_default();
     if options.len() > 1 {
         return Err(invalid("An application can have at most one CloudWatchLoggingOption"));
     }
-    options.pop().map(LoggingOption::definition).transpose()
-}
-
-/// `CloudWatchLoggingOptionDescriptions`
-pub(super) fn described(front: &KinesisAnalytics, log: Option<&QueryErrorLog>) -> Value {
-    let option = |log: &QueryErrorLog| {
-        let stream = format!("log-group:{}:log-stream:{}", log.group, log.stream);
-        json!({ "CloudWatchLoggingOptionId": ID, "LogStreamARN": front.place.arn("logs", &stream), "RoleARN": log.role })
-    };
-    json!(log.map(option).as_slice())
-}
-
-#[derive(Deserialize)]
-struct Request {
-    #[serde(rename = "CloudWatchLoggingOption")]
-    added: Option<LoggingOption>,
-    #[serde(rename = "CloudWatchLoggingOptionId")]
-    removed: Option<String>,
-}
-
-pub(super) async fn add(front: &KinesisAnalytics, request: &JsonRequest) -> Result<Value, ServiceError> {
-    let input: Request = request.input()?;
-    Constraints::new().required("cloudWatchLoggingOption", input.added.as_ref()).finish()?;
-    let (seen, mut changed) = current(front, &request.input()?)?;
-    let described = changed.resource.get_or_insert_default();
-    if described.error_log.is_some() {
-        return Err(invalid("An application can have at most one CloudWatchLoggingOption"));
-    }
-    described.error_log = input.added.map(LoggingOption::definition).transpose()?;
-    put(front, &seen, changed).await
-}
-
-pub(super) async fn delete(front: &KinesisAnalytics, request: &JsonRequest) -> Result<Value, ServiceError> {
-    let input: Request = request.input()?;
-    let id = input.removed.as_deref();
-    Constraints::new().required("cloudWatchLoggingOptionId", id.as_ref()).finish()?;
-    let (seen, mut changed) = current(front, &request.input()?)?;
-    let log = changed.resource.as_mut().and_then(|resource| resource.error_log.take());
-    if log.is_none() || id != Some(ID) {
-        let message = format!("The application has no CloudWatchLoggingOption {}", id.unwrap_or_default());
-        return Err(ServiceError::new("ResourceNotFoundException", message));
-    }
-    put(front, &seen, changed).await
+    options.pop().map(|option| option.definition(role)).transpose()
 }

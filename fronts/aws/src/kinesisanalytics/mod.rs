@@ -1,4 +1,7 @@
-//! Kinesis Data Analytics for SQL over the query engine. Source: the Kinesis Analytics API reference (2015-08-14).
+//! Kinesis Data Analytics for SQL over the query engine, in both of its APIs: they name the same applications.
+//!
+//! What is of one API is in `v1` and `v2`; what applications and their parts are is shared. Sources: the Kinesis Analytics API
+//! references (2015-08-14 and 2018-05-23).
 
 mod change_application;
 mod codec;
@@ -9,9 +12,14 @@ mod input;
 mod lifecycle;
 mod logging;
 mod output;
+mod processing_codec;
 mod reference;
 mod role;
+mod schema;
+mod source;
 mod tags;
+mod v1;
+mod v2;
 
 use std::sync::Arc;
 
@@ -19,14 +27,14 @@ use bytes::Bytes;
 use millstream_catalog::{QueryDefinition, QueryDialect};
 use millstream_query::{Queries, QueryError};
 use millstream_stream::Streams;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 use crate::authorize::{Authorizer, Service, ServiceRoles};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 use crate::place::Place;
 
 pub use codec::LambdaOutputCodec;
+pub use processing_codec::LambdaInputCodec;
 
 /// The service.
 pub struct KinesisAnalytics {
@@ -44,55 +52,30 @@ impl KinesisAnalytics {
         Self { queries, streams, roles, place: authorizer.place.clone() }
     }
 
-    /// Answers a request: every operation that there is.
+    /// Answers a request to the API of 2015.
     pub(crate) async fn call(&self, request: &JsonRequest) -> Result<Bytes, ServiceError> {
-        let document = match request.operation.as_str() {
-            "CreateApplication" => create_application::call(self, request).await?,
-            "DescribeApplication" => describe_application::call(self, request)?,
-            "StartApplication" => lifecycle::start(self, request).await?,
-            "StopApplication" => lifecycle::stop(self, request).await?,
-            "DeleteApplication" => lifecycle::delete(self, request).await?,
-            "ListApplications" => self.list(request)?,
-            "UpdateApplication" => change_application::update(self, request).await?,
-            "AddApplicationInput" => change_application::add_input(self, request).await?,
-            "AddApplicationReferenceDataSource" => reference::add(self, request).await?,
-            "DeleteApplicationReferenceDataSource" => reference::delete(self, request).await?,
-            "AddApplicationOutput" => change_application::add_output(self, request).await?,
-            "AddApplicationCloudWatchLoggingOption" => logging::add(self, request).await?,
-            "DeleteApplicationCloudWatchLoggingOption" => logging::delete(self, request).await?,
-            "TagResource" => tags::add(self, request).await?,
-            "UntagResource" => tags::remove(self, request).await?,
-            "ListTagsForResource" => tags::list(self, request)?,
-            "DiscoverInputSchema" => discover_input_schema::call(self, request).await?,
-            other => return Err(ServiceError::unknown_operation("Kinesis Analytics", other)),
-        };
-        Ok(Bytes::from(document.to_string()))
+        Ok(Bytes::from(v1::call(self, request).await?.to_string()))
     }
 
-    fn list(&self, request: &JsonRequest) -> Result<Value, ServiceError> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Input {
-            limit: Option<i64>,
-            exclusive_start_application_name: Option<String>,
-        }
-        let input: Input = request.input()?;
-        Constraints::new().range("limit", input.limit, 1, 50).finish()?;
-        let limit = input.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(50);
-        let after = input.exclusive_start_application_name.unwrap_or_default();
+    /// Answers a request to the API of 2018.
+    pub(crate) async fn call_v2(&self, request: &JsonRequest) -> Result<Bytes, ServiceError> {
+        Ok(Bytes::from(v2::call(self, request).await?.to_string()))
+    }
+
+    /// A page of applications behind a name, and whether there are more.
+    fn page(
+        &self,
+        limit: Option<i64>,
+        after: Option<String>,
+    ) -> Result<(Vec<Arc<QueryDefinition>>, bool), ServiceError> {
+        Constraints::new().range("limit", limit, 1, 50).finish()?;
+        let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(50);
+        let after = after.unwrap_or_default();
         let mut queries = self.queries.list();
         queries.retain(|query| query.dialect == QueryDialect::Kinesis && query.name > after);
         let more = queries.len() > limit;
         queries.truncate(limit);
-        let summary = |query: &Arc<QueryDefinition>| {
-            json!({
-                "ApplicationName": query.name,
-                "ApplicationARN": self.arn(&query.name),
-                "ApplicationStatus": self.status(&query.name),
-            })
-        };
-        let page: Vec<Value> = queries.iter().map(summary).collect();
-        Ok(json!({ "ApplicationSummaries": page, "HasMoreApplications": more }))
+        Ok((queries, more))
     }
 
     /// An application's definition. Queries of other dialects are other services' resources.
@@ -133,21 +116,60 @@ impl KinesisAnalytics {
             QueryError::InputGone { .. } => {
                 ServiceError::new("InvalidApplicationConfigurationException", error.to_string())
             }
-            QueryError::NoInput { .. } | QueryError::Stream(_) => {
-                ServiceError::new("InvalidArgumentException", error.to_string())
-            }
+            QueryError::NoInput { .. }
+            | QueryError::Input { .. }
+            | QueryError::Processing { .. }
+            | QueryError::Stream(_) => ServiceError::new("InvalidArgumentException", error.to_string()),
             _ => ServiceError::internal("ServiceUnavailableException", error.to_string()),
         }
     }
 }
 
-fn check_name(name: Option<&str>) -> Result<(), ServiceError> {
+/// What an application's name must be.
+fn name_constraints(name: Option<&str>) -> Constraints {
     let allowed = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '.' | '-');
-    Constraints::new()
-        .required("applicationName", name.as_ref())
-        .length("applicationName", name, 1, 128)
-        .characters("applicationName", name, allowed, "[a-zA-Z0-9_.-]+")
-        .finish()
+    let mut constraints = Constraints::new();
+    constraints.required("applicationName", name.as_ref()).length("applicationName", name, 1, 128).characters(
+        "applicationName",
+        name,
+        allowed,
+        "[a-zA-Z0-9_.-]+",
+    );
+    constraints
+}
+
+fn check_name(name: Option<&str>) -> Result<(), ServiceError> {
+    name_constraints(name).finish()
+}
+
+/// Members of a request that must be there.
+fn require(constraints: &mut Constraints, request: &JsonRequest, members: &[&str]) -> Result<(), ServiceError> {
+    let given: Map<String, Value> = request.input()?;
+    for member in members {
+        let shown = member[..1].to_ascii_lowercase() + &member[1..];
+        constraints.required(&shown, given.get(*member).filter(|value| !value.is_null()));
+    }
+    Ok(())
+}
+
+/// The id of a part of an application (an input, an output, …) by its place among those of its kind.
+fn part_id(place: usize) -> String {
+    format!("{}.1", place + 1)
+}
+
+/// The place that an id names among so many parts.
+fn place_of(id: Option<&str>, count: usize) -> Option<usize> {
+    (0..count).find(|place| id == Some(part_id(*place).as_str()))
+}
+
+/// The part that an id names.
+fn part_of<'p, T>(id: Option<&str>, parts: &'p mut [T]) -> Option<&'p mut T> {
+    parts.get_mut(place_of(id, parts.len())?)
+}
+
+fn missing_part(what: &str, id: Option<&str>) -> ServiceError {
+    let message = format!("The application has no {what} {}", id.unwrap_or_default());
+    ServiceError::new("ResourceNotFoundException", message)
 }
 
 fn invalid(message: impl Into<String>) -> ServiceError {

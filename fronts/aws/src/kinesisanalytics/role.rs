@@ -3,6 +3,7 @@
 use millstream_query::NewQuery;
 use millstream_types::{CheckRole as _, RoleUse};
 
+use super::source::role_of;
 use super::{KinesisAnalytics, invalid};
 use crate::json_protocol::ServiceError;
 
@@ -14,6 +15,10 @@ pub(super) fn check(front: &KinesisAnalytics, query: &NewQuery) -> Result<(), Se
     if let Some(log) = query.resource.as_ref().and_then(|resource| resource.error_log.as_ref()) {
         check_trust(front, &log.role, &query.name)?;
     }
+    for processor in query.inputs.iter().filter_map(|input| input.processor.as_ref()) {
+        check_trust(front, &processor.role, &query.name)?;
+    }
+    check_trust(front, &role_of(query), &query.name)?;
     query.inputs.iter().try_for_each(|input| check_input(front, &input.role, &query.name, &input.stream))
 }
 

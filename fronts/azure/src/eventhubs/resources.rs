@@ -397,6 +397,7 @@ fn new_hub(
         name: name.to_owned(),
         partitions: small(number(properties.get("partitionCount"))?.unwrap_or(partitions)),
         retention_hours: small(number(described)?.or(days).unwrap_or(hours).clamp(1, HOURS_MAX)),
+        retention_bytes: None,
     })
 }
 

@@ -104,6 +104,7 @@ pub(super) fn definition(namespaces: &Namespaces, name: &str, document: Value) -
         columns: Vec::new(),
         role: source.shared_access_policy_name,
         consumer_group: group.to_owned(),
+        processor: None,
     }))
 }
 

@@ -1,6 +1,6 @@
-//! Reference data: a blob that is a table.
+//! Reference data: a blob that is a table, or blobs that are its versions.
 
-use millstream_catalog::{RecordFormat, ReferenceInput};
+use millstream_catalog::{RecordFormat, ReferenceInput, ReferenceVersions};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -17,12 +17,13 @@ struct Blob {
     storage_accounts: Vec<StorageAccount>,
     container: String,
     path_pattern: String,
+    #[serde(default)]
+    date_format: String,
+    #[serde(default)]
+    time_format: String,
     #[serde(flatten)]
     others: Map<String, Value>,
 }
-
-/// Members that say how dates and times are written in a path; without either in the path they say nothing.
-const FORMATS: [&str; 2] = ["dateFormat", "timeFormat"];
 
 /// The reference data that a datasource describes.
 pub(super) fn definition(name: &str, source: Datasource, format: RecordFormat) -> Result<ReferenceInput, JobError> {
@@ -32,11 +33,7 @@ pub(super) fn definition(name: &str, source: Datasource, format: RecordFormat) -
     }
     let place = format!("the datasource of {place}");
     let blob: Blob = read(&place, source.properties)?;
-    refuse_others(&place, &blob.others, &[CREDENTIALS.as_slice(), FORMATS.as_slice()].concat())?;
-    if blob.path_pattern.contains('{') {
-        let what = format!("{place}: `{{date}}` and `{{time}}` in the path `{}` of reference data", blob.path_pattern);
-        return Err(JobError::unsupported(&what));
-    }
+    refuse_others(&place, &blob.others, &CREDENTIALS)?;
     let key = blob.path_pattern.trim_start_matches('/').to_owned();
     if key.is_empty() || blob.container.is_empty() {
         return Err(JobError::invalid(format!("{place}: expected a container and the path of a blob")));
@@ -44,14 +41,24 @@ pub(super) fn definition(name: &str, source: Datasource, format: RecordFormat) -
     if blob.storage_accounts.len() > 1 {
         return Err(JobError::unsupported(&format!("{place}: several storage accounts")));
     }
+    let Blob { date_format, time_format, .. } = blob;
+    // Without either in the path the formats say nothing.
+    let versions = key.contains('{').then_some(ReferenceVersions { date_format, time_format });
     let account = blob.storage_accounts.into_iter().next();
     let role = account.map(|account| account.account_name).unwrap_or_default();
-    Ok(ReferenceInput { name: name.to_owned(), bucket: blob.container, key, format, columns: Vec::new(), role })
+    let (name, bucket) = (name.to_owned(), blob.container);
+    Ok(ReferenceInput { name, bucket, key, versions, format, columns: Vec::new(), role })
 }
 
 /// The document of an input that is reference data.
 pub(super) fn document(input: &ReferenceInput) -> Value {
     let mut source = json!({ "container": input.bucket, "pathPattern": input.key });
+    if let Some(ReferenceVersions { date_format, time_format }) = &input.versions {
+        let formats = [("dateFormat", date_format), ("timeFormat", time_format)];
+        for (member, format) in formats.into_iter().filter(|(_, format)| !format.is_empty()) {
+            source[member] = json!(format);
+        }
+    }
     if !input.role.is_empty() {
         source["storageAccounts"] = json!([{ "accountName": input.role }]);
     }

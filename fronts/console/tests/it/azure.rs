@@ -22,7 +22,7 @@ const POLICY: &str = "<policies><inbound><return-response><set-status code=\"418
 
 /// One of each kind, and one of each kind with a hostile name where a definition can be put past its engine.
 pub async fn define(world: &World) {
-    let new = NewHub { name: "telemetry".into(), partitions: 2, retention_hours: 24 };
+    let new = NewHub { name: "telemetry".into(), partitions: 2, retention_hours: 24, retention_bytes: None };
     let (hub, _) = world.namespaces.put_hub("default", new).await.unwrap();
     let hostile = HubDefinition { id: format!("default/{HOSTILE}"), name: HOSTILE.into(), ..(*hub).clone() };
     world.catalog.hubs.put(hostile).await.unwrap();

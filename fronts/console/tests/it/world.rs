@@ -25,7 +25,7 @@ use millstream_mapping::{
 };
 use millstream_namespace::Namespaces;
 use millstream_object::{ObjectStoreOptions, Objects};
-use millstream_query::{DeliveryAnswer, DeliveryRecord, OutputCodec, Outside, Queries};
+use millstream_query::{DeliveryAnswer, DeliveryRecord, OutputCodec, Outside, Queries, REFERENCE_SCAN};
 use millstream_storage::Storage;
 use millstream_stream::{Entry, NewStream, Placement, Streams};
 use millstream_table::{AttributeValue, Item, NewTable, Put, Tables};
@@ -133,6 +133,15 @@ impl ReadObject for Nowhere {
     fn read_object<'a>(&'a self, _: &'a str, _: &'a str, _: u64) -> BoxFuture<'a, Result<Bytes, ReadObjectError>> {
         let missing = ReadObjectError { kind: ErrorKind::NotFound, message: "there are no objects".to_owned() };
         Box::pin(async { Err(missing) })
+    }
+
+    fn list_objects<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a str,
+        _: usize,
+    ) -> BoxFuture<'a, Result<Vec<String>, ReadObjectError>> {
+        Box::pin(async { Ok(Vec::new()) })
     }
 }
 
@@ -307,9 +316,11 @@ impl World {
             Outside {
                 invoke: Arc::new(functions.clone()),
                 kinesis_codec: Arc::new(NoCodec),
+                kinesis_processing: None,
                 stream_analytics_codec: Arc::new(NoCodec),
                 objects: Arc::new(Nowhere),
                 reads: Arc::new(Nowhere),
+                reference_scan: REFERENCE_SCAN,
                 documents: Arc::new(Nowhere),
                 kinesis_roles: None,
             },
@@ -542,6 +553,7 @@ fn query(name: &str, sql: &str, target: OutputTarget) -> QueryDefinition {
             columns: Vec::<ColumnDefinition>::new(),
             role: String::new(),
             consumer_group: String::new(),
+            processor: None,
         }],
         outputs: vec![QueryOutput {
             name: "OUTPUT_STREAM".into(),

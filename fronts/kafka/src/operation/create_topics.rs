@@ -3,6 +3,7 @@
 use millstream_namespace::{NewHub, Right};
 
 use super::later;
+use super::settings::{Kept, Refusal};
 use crate::connection::{Answer, Request};
 use crate::error::ErrorCode;
 use crate::service::Kafka;
@@ -12,15 +13,6 @@ use crate::wire::{DecodeError, Reader, Writer};
 
 /// Partitions of a topic for which none are asked for.
 pub const PARTITIONS: u32 = 1;
-/// Hours that records stay for which no time is asked for: a week, as elsewhere in the protocol's world.
-pub const RETENTION_HOURS: u32 = 168;
-/// The longest time that records may stay: a year, as long as streams of the other protocols may keep them.
-const RETENTION_HOURS_MAX: i64 = 8_760;
-const HOUR_MS: i64 = 3_600_000;
-/// The setting of a topic that says how long its records stay, milliseconds.
-pub const RETENTION: &str = "retention.ms";
-/// Says of a setting's value that it is the topic's own.
-pub const OF_TOPIC: i8 = 1;
 
 struct Wanted {
     name: String,
@@ -29,9 +21,6 @@ struct Wanted {
     assigned: bool,
     settings: Vec<(String, Option<String>)>,
 }
-
-/// Why a topic is not made.
-type Refusal = (ErrorCode, String);
 
 pub fn begin(kafka: Kafka, session: Session, mut request: Request) -> Result<Answer, DecodeError> {
     let fields = &mut request.fields;
@@ -99,30 +88,13 @@ fn check(kafka: &Kafka, session: &Session, wanted: &Wanted) -> Result<NewHub, Re
         count => u32::try_from(count)
             .map_err(|_| (ErrorCode::InvalidPartitions, format!("expected a number of partitions, found {count}")))?,
     };
-    let mut retention_hours = RETENTION_HOURS;
+    let mut kept = Kept::default();
     for (name, value) in &wanted.settings {
-        match (name.as_str(), value.as_deref()) {
-            (_, None) => {}
-            (RETENTION, Some(value)) => retention_hours = hours(value)?,
-            ("cleanup.policy", Some("delete")) => {}
-            (other, Some(value)) => {
-                let text = format!("expected {RETENTION} or cleanup.policy=delete as settings, found {other}={value}");
-                return Err((ErrorCode::InvalidConfig, text));
-            }
+        if let Some(value) = value {
+            kept.set(name, value)?;
         }
     }
-    Ok(NewHub { name: wanted.name.clone(), partitions, retention_hours })
-}
-
-/// Whole hours, rounded up, since streams keep records by the hour.
-fn hours(text: &str) -> Result<u32, Refusal> {
-    let parsed: Option<i64> = text.parse().ok();
-    let hours =
-        parsed.filter(|ms| *ms > 0).map(|ms| (ms - 1) / HOUR_MS + 1).filter(|hours| *hours <= RETENTION_HOURS_MAX);
-    hours.and_then(|hours| u32::try_from(hours).ok()).ok_or_else(|| {
-        let text = format!("expected {RETENTION} from 1 to {}, found {text}", RETENTION_HOURS_MAX * HOUR_MS);
-        (ErrorCode::InvalidConfig, text)
-    })
+    Ok(kept.hub(wanted.name.clone(), partitions))
 }
 
 fn answer(request: &Request, made: &[(String, Result<NewHub, Refusal>)]) -> Writer {
@@ -140,11 +112,12 @@ fn answer(request: &Request, made: &[(String, Result<NewHub, Refusal>)]) -> Writ
             out.i32(made.as_ref().map_or(-1, |hub| hub.partitions.cast_signed()));
             out.i16(if made.is_ok() { 1 } else { -1 });
             // Clients read the settings of a topic that was made without looking whether there are any.
-            out.array(made.as_ref().map_or(&[][..], std::slice::from_ref), |out, hub: &NewHub| {
-                out.string(RETENTION);
-                out.nullable_string(Some(&(i64::from(hub.retention_hours) * HOUR_MS).to_string()));
+            let settings = made.as_ref().map_or_else(|_| Vec::new(), |hub| Vec::from(Kept::of_hub(hub).shown()));
+            out.array(&settings, |out, (name, value, source)| {
+                out.string(name);
+                out.nullable_string(Some(value));
                 out.bool(true);
-                out.i8(OF_TOPIC);
+                out.i8(*source);
                 out.bool(false);
                 out.tags();
             });
@@ -153,19 +126,4 @@ fn answer(request: &Request, made: &[(String, Result<NewHub, Refusal>)]) -> Writ
     });
     out.tags();
     out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn retention_is_whole_hours() {
-        for (text, expected) in [("1", 1), ("3600000", 1), ("3600001", 2), ("604800000", 168)] {
-            assert_eq!(hours(text), Ok(expected), "{text}");
-        }
-        for bad in ["0", "-1", "x", "99999999999999"] {
-            assert!(hours(bad).is_err(), "{bad}");
-        }
-    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use millstream_namespace::Right;
 
-use super::create_topics::{OF_TOPIC, RETENTION};
+use super::settings::{BROKER, DEFAULT, Kept, TOPIC};
 use super::{NODE, held};
 use crate::connection::{Answer, Request};
 use crate::error::ErrorCode;
@@ -13,12 +13,6 @@ use crate::service::Kafka;
 use crate::session::Session;
 use crate::topic;
 use crate::wire::{DecodeError, Reader, Writer};
-
-const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
-
-/// Says of a setting's value that nobody said another.
-const DEFAULT: i8 = 5;
 
 /// Types of values.
 const BOOLEAN: i8 = 1;
@@ -67,14 +61,15 @@ fn settings(kafka: &Kafka, session: &Session, kind: i8, of: &str) -> Result<Vec<
     match kind {
         TOPIC => {
             let stream = topic::find(kafka, session, Right::Any, of)?;
-            Ok(vec![
+            let kept = Kept::of(&stream).shown().map(|(name, value, source)| setting(name, &value, source, LONG));
+            let fixed = [
                 setting("cleanup.policy", "delete", DEFAULT, LIST),
                 setting("compression.type", "uncompressed", DEFAULT, TEXT),
                 setting("max.message.bytes", &RECORD_BYTES_MAX.to_string(), DEFAULT, INT),
                 setting("message.timestamp.type", "CreateTime", DEFAULT, TEXT),
                 setting("min.insync.replicas", "1", DEFAULT, INT),
-                setting(RETENTION, &stream.retention_ms().to_string(), OF_TOPIC, LONG),
-            ])
+            ];
+            Ok(fixed.into_iter().chain(kept).collect())
         }
         BROKER if of.parse() == Ok(NODE) || of.is_empty() => {
             let create = if kafka.options.create_topics { "true" } else { "false" };

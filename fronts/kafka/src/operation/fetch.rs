@@ -17,7 +17,7 @@ use super::of_topic::OfTopic;
 use crate::connection::{Answer, Answered, Request};
 use crate::error::ErrorCode;
 use crate::record;
-use crate::records::BatchWriter;
+use crate::records::{BatchWriter, gap};
 use crate::service::{Kafka, shrink};
 use crate::session::Session;
 use crate::throttle;
@@ -127,7 +127,9 @@ async fn gather(
             0 => (None, 0),
             due => kafka.hold_answer(due.min(limits.bytes_max)).await,
         };
+        let turn = kafka.turn_to_read(bytes_max).await;
         let got = read(kafka, topics, &found, bytes_max).await;
+        drop(turn);
         let all = || got.iter().flat_map(|topic| &topic.partitions);
         let bytes = all().map(|got| got.records.len()).sum();
         shrink(&mut held, bytes);
@@ -252,6 +254,11 @@ async fn partition(kafka: &Kafka, log: LogId, wanted: &Wanted, (left, first): (u
             }
             got.bounds = Some((read.end.first, read.end.next));
             got.records = out.finish();
+            if read.batches.is_empty() && read.next > offset {
+                // What is left is lost: a client that was not told to go on behind it would ask for it again and again.
+                got.records = gap(offset, read.next).freeze();
+                got.full = true;
+            }
         }
     }
     got

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use millstream_catalog::StreamDefinition;
-use millstream_namespace::{NewHub, Right};
+use millstream_namespace::Right;
 
+use super::settings::Kept;
 use super::{CLUSTER, LEADER_EPOCH, NO_OPERATIONS, NODE, create_topics, held};
 use crate::connection::{Answer, Request};
 use crate::error::ErrorCode;
@@ -61,11 +62,7 @@ async fn find(
 ) -> Result<Arc<StreamDefinition>, ErrorCode> {
     match topic::find(kafka, session, Right::Any, name) {
         Err(ErrorCode::UnknownTopicOrPartition) if may_create && kafka.options.create_topics => {
-            let new = NewHub {
-                name: name.to_owned(),
-                partitions: create_topics::PARTITIONS,
-                retention_hours: create_topics::RETENTION_HOURS,
-            };
+            let new = Kept::default().hub(name.to_owned(), create_topics::PARTITIONS);
             match create_topics::create(kafka, session, new).await {
                 Ok(()) => topic::find(kafka, session, Right::Any, name),
                 // Made by another client since, or there in another case of letters: then it can never be.

@@ -15,6 +15,7 @@ mod describe_groups;
 mod fetch;
 mod find_coordinator;
 mod heartbeat;
+mod incremental_alter_configs;
 mod init_producer_id;
 mod join_group;
 mod leave_group;
@@ -27,6 +28,7 @@ mod offset_fetch;
 mod produce;
 mod sasl_authenticate;
 mod sasl_handshake;
+mod settings;
 mod sync_group;
 #[cfg(test)]
 pub mod tests;
@@ -79,6 +81,7 @@ pub async fn begin(kafka: &Kafka, session: &mut Session, request: Request) -> Re
         Api::DeleteRecords => delete_records::begin(kafka, session, request)?,
         Api::InitProducerId => init_producer_id::begin(kafka, request)?,
         Api::DescribeConfigs => describe_configs::begin(kafka, session, request)?,
+        Api::IncrementalAlterConfigs => incremental_alter_configs::begin(kafka, session, request)?,
         Api::CreatePartitions => create_partitions::begin(kafka, session, request)?,
         Api::DeleteGroups => delete_groups::begin(kafka, session, request)?,
         Api::DescribeCluster => describe_cluster::begin(session, request)?,

@@ -5,11 +5,13 @@
 mod compression;
 mod decode;
 mod encode;
+mod gap;
 #[cfg(test)]
 pub mod tests;
 
 pub use decode::{BatchError, ProducedBatch, RecordBytes, decode, is_compressed};
 pub use encode::BatchWriter;
+pub use gap::gap;
 
 /// Bytes in front of a batch's records.
 const HEAD_BYTES: usize = 61;

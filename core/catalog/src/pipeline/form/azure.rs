@@ -58,6 +58,8 @@ pub(super) const FORMS: &[Form] = &[
                     optional("namespace", "Namespace", "empty: default"),
                     number("partitions", "Partitions", "4"),
                     number("retention_hours", "Hours that events stay", "24"),
+                    optional("retention_bytes", "Bytes that a partition keeps", "empty: no limit")
+                        .entered(Entry::Number),
                     optional("consumer_groups", "Consumer groups", "besides $Default, with commas between them")
                         .entered(Entry::Words),
                 ],

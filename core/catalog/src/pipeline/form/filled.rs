@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::value::delimiter_name;
 use crate::definition::{
     ColumnDefinition, ColumnType, DocumentOutput, EventOrder, ObjectOutput, OrderPolicy, OutputTarget, QueryDefinition,
-    QueryDialect, QueryInput, QueryOutput, RecordFormat, ReferenceInput,
+    QueryDialect, QueryInput, QueryOutput, RecordFormat, ReferenceInput, ReferenceVersions,
 };
 use crate::pipeline::Known;
 
@@ -72,6 +72,10 @@ impl Fields {
         self.put("name", &input.name);
         self.put("blob.container", &input.bucket);
         self.put("blob.path", &input.key);
+        if let Some(ReferenceVersions { date_format, time_format }) = &input.versions {
+            self.put("blob.date_format", date_format);
+            self.put("blob.time_format", time_format);
+        }
         self.format(&input.format);
         self.columns(&input.columns);
     }
@@ -163,6 +167,7 @@ mod tests {
             }],
             role: String::new(),
             consumer_group: String::new(),
+            processor: None,
         };
         let output = |name: &str, target, handing| QueryOutput {
             name: name.into(),
@@ -184,7 +189,8 @@ mod tests {
             references: vec![ReferenceInput {
                 name: "limits".into(),
                 bucket: "tables".into(),
-                key: "a/limits.csv".into(),
+                key: "a/{date}/limits.csv".into(),
+                versions: Some(ReferenceVersions { date_format: "yyyy-MM-dd".into(), time_format: String::new() }),
                 format: RecordFormat::Csv { delimiter: delimiter.into() },
                 columns: Vec::new(),
                 role: String::new(),

@@ -19,6 +19,7 @@ pub(super) const FORMS: &[Form] =
                     NAME,
                     number("shards", "Shards", "1"),
                     number("retention_hours", "Hours that records stay", "24"),
+                    optional("retention_bytes", "Bytes that a shard keeps", "empty: no limit").entered(Entry::Number),
                 ],
             }],
         },
@@ -151,7 +152,9 @@ pub(super) const FORMS: &[Form] =
                         optional("delivery_stream", "Or delivery stream", ""),
                         optional("event_hub", "Or event hub", ""),
                         optional("blob.container", "Or container of reference data", ""),
-                        optional("blob.path", "Its blob", "a table that inputs are joined with"),
+                        optional("blob.path", "Its blob", "a table; {date} and {time} in it: versions"),
+                        optional("blob.date_format", "How {date} is written", "yyyy/MM/dd"),
+                        optional("blob.time_format", "How {time} is written", "HH"),
                         Field {
                             entry: Entry::Delimiter,
                             ..optional("csv", "Delimiter, when records are CSV", "empty: JSON; tab, space")

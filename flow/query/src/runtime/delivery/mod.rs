@@ -20,6 +20,7 @@ use tokio::sync::watch;
 
 use super::checkpoint::Checkpoints;
 use super::error::QueryError;
+use super::processing::ProcessingCodec;
 use super::status::Running;
 use document::DocumentTarget;
 use function::FunctionTarget;
@@ -28,7 +29,7 @@ use growth::ObjectPlace;
 use object::ObjectTarget;
 
 /// Bytes of rows that are handed on at once: base64 and its frame stay below the functions' limit of 6 MiB.
-const BYTES_MAX: usize = 4 << 20;
+pub(super) const BYTES_MAX: usize = 4 << 20;
 /// First and longest wait before what failed is tried again.
 const RETRY_WAITS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 /// Longest wait for an answer of what keeps rows, before they are handed over again.
@@ -46,12 +47,16 @@ pub struct Outside {
     pub invoke: Arc<dyn Invoke>,
     /// The event in which rows of the Kinesis dialect go to functions.
     pub kinesis_codec: Arc<dyn OutputCodec>,
+    /// The event in which records of inputs of the Kinesis dialect go through functions. `None`: such inputs are not read.
+    pub kinesis_processing: Option<Arc<dyn ProcessingCodec>>,
     /// The event in which rows of the Stream Analytics dialect go to functions.
     pub stream_analytics_codec: Arc<dyn OutputCodec>,
     /// Objects that are written.
     pub objects: Arc<dyn PutObject>,
     /// Objects that are read: reference data.
     pub reads: Arc<dyn ReadObject>,
+    /// How often newer versions of reference data are looked for. Those that begin within twice as long are read ahead.
+    pub reference_scan: Duration,
     /// Documents.
     pub documents: Arc<dyn UpsertDocuments>,
     /// What the roles allow that queries of the Kinesis dialect name; those of the other dialect name policies and accounts.
@@ -230,7 +235,7 @@ impl Delivery {
 }
 
 /// Records in batches of which none is empty or too large.
-fn batches(records: &[Record], (records_max, bytes_max): (usize, usize)) -> impl Iterator<Item = &[Record]> {
+pub(super) fn batches(records: &[Record], (records_max, bytes_max): (usize, usize)) -> impl Iterator<Item = &[Record]> {
     let (mut bytes, mut count) = (0, 0);
     records.chunk_by(move |before, next| {
         bytes += before.data.len();

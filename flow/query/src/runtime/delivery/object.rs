@@ -38,10 +38,7 @@ pub(in crate::runtime) struct ObjectTarget {
 impl ObjectTarget {
     /// Writes rows until it fails or is asked to stop.
     pub(super) async fn deliver(&self, outlet: &Outlet) -> Result<(), QueryError> {
-        let first = outlet.streams.bounds(outlet.log).first;
-        let place = outlet.place().await?;
-        let mut growth =
-            Growth::new(&self.output, &self.format, place, first).map_err(|reason| self.failed(0, reason))?;
+        let mut growth = self.growth(outlet, outlet.streams.bounds(outlet.log).first).await?;
         outlet.running.handed(&outlet.output, growth.place.written());
         let mut watched = outlet.streams.watch(outlet.log);
         let mut written = Instant::now();
@@ -49,8 +46,9 @@ impl ObjectTarget {
         while !outlet.stopping() {
             let read = outlet.streams.read(outlet.log, growth.position(), BYTES_MAX).await?;
             if growth.is_catching_up() && first_read(&read) > growth.position() {
-                // Rows of growing objects were let go meanwhile: it begins again behind what is written.
-                return Ok(());
+                // Rows of growing objects are gone, let go or lost by the disk: it begins again behind what is written.
+                growth = self.growth(outlet, first_read(&read)).await?;
+                continue;
             }
             outlet.tell_lost(growth.position(), &read);
             let idle = read.batches.is_empty();
@@ -70,6 +68,12 @@ impl ObjectTarget {
         }
         // What is not caught up with stays as it was written.
         if growth.is_catching_up() { Ok(()) } else { self.write_once(outlet, &mut growth, true).await }
+    }
+
+    /// Growing objects as they are written, when rows from `first` on can be read.
+    async fn growth(&self, outlet: &Outlet, first: u64) -> Result<Growth, QueryError> {
+        let place = outlet.place().await?;
+        Growth::new(&self.output, &self.format, place, first).map_err(|reason| self.failed(0, reason))
     }
 
     /// Whether what waits since then is as many rows as the output asks for, or has waited long enough.

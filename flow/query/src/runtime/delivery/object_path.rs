@@ -2,6 +2,8 @@
 //!
 //! Source: the Stream Analytics documentation, "custom blob output partitioning" and "blob storage output". Pure.
 
+use jiff::civil;
+use jiff::fmt::strtime::BrokenDownTime;
 use jiff::tz::TimeZone;
 use millstream_types::Millis;
 use serde_json::{Map, Value};
@@ -45,6 +47,33 @@ impl ObjectPath {
         }
         text(&mut parts, rest)?;
         Ok(Self { parts })
+    }
+
+    /// What all paths begin with.
+    pub(crate) fn beginning(&self) -> &str {
+        match self.parts.first() {
+            Some(Part::Text(text)) => text,
+            _ => "",
+        }
+    }
+
+    /// The time that a path says, in milliseconds; `None`: it is none of this pattern. Patterns with columns say none.
+    pub(crate) fn time_of(&self, path: &str) -> Option<Millis> {
+        let mut pattern = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => pattern.push_str(&text.replace('%', "%%")),
+                Part::Time(format) => pattern.push_str(format),
+                Part::Column(_) => return None,
+            }
+        }
+        let read = BrokenDownTime::parse(&pattern, path).ok()?;
+        let of = |part: Option<i8>, least: i8| part.unwrap_or(least);
+        let date = civil::Date::new(read.year()?, of(read.month(), 1), of(read.day(), 1)).ok()?;
+        let clock = civil::Time::new(of(read.hour(), 0), of(read.minute(), 0), of(read.second(), 0), 0).ok()?;
+        let time = date.to_datetime(clock).to_zoned(TimeZone::UTC).ok()?.timestamp().as_millisecond();
+        // What stands in it twice has to be the same, in the pattern's own number of digits.
+        (self.fill(time, &Map::new()) == path).then_some(time)
     }
 
     /// The path of a row; neither begins nor ends with `/`.
@@ -157,6 +186,28 @@ mod tests {
         for (pattern, date, clock, expected) in cases {
             let path = ObjectPath::parse(pattern, date, clock).unwrap();
             assert_eq!(path.fill(time, &row), expected, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn paths_say_their_times() {
+        let time = |pattern: &str, date: &str, clock: &str, path: &str| {
+            ObjectPath::parse(pattern, date, clock).unwrap().time_of(path)
+        };
+        // 2026-03-04 05:06:00 UTC.
+        let (day, hour, minute) = (1_772_582_400_000, 1_772_600_400_000, 1_772_600_760_000);
+        for (pattern, date, clock, path, expected) in [
+            ("a/{date}/{time}/b.csv", "yyyy-MM-dd", "HH-mm", "a/2026-03-04/05-06/b.csv", Some(minute)),
+            ("{date}/{time}", "", "", "2026/03/04/05", Some(hour)),
+            ("{date}/x/{date}.csv", "MM/dd/yyyy", "", "03/04/2026/x/03/04/2026.csv", Some(day)),
+            ("{date}/x/{date}.csv", "yyyy-MM-dd", "", "2026-03-04/x/2026-03-05.csv", None),
+            ("100%/{date}", "yyyy-MM-dd", "", "100%/2026-03-04", Some(day)),
+            ("a/{date}", "yyyy-MM-dd", "", "a/2026-3-4", None),
+            ("a/{date}", "yyyy-MM-dd", "", "a/2026-13-04", None),
+            ("a/{date}", "yyyy-MM-dd", "", "a/2026-03-04/c", None),
+            ("a/{date}", "yyyy-MM-dd", "", "b/2026-03-04", None),
+        ] {
+            assert_eq!(time(pattern, date, clock, path), expected, "{pattern} {path}");
         }
     }
 

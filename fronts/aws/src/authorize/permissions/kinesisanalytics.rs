@@ -6,23 +6,32 @@ use crate::authorize::{Authorizer, Service};
 use crate::place::Place;
 
 /// Operations that may name roles.
-const WITH_ROLES: [&str; 7] = [
+const WITH_ROLES: [&str; 8] = [
     "CreateApplication",
     "UpdateApplication",
     "AddApplicationInput",
+    "AddApplicationInputProcessingConfiguration",
     "AddApplicationOutput",
     "AddApplicationReferenceDataSource",
     "AddApplicationCloudWatchLoggingOption",
     "DiscoverInputSchema",
 ];
 
+/// Members that name them, in both APIs.
+const ROLES: [&str; 6] = [
+    "RoleARN",
+    "RoleARNUpdate",
+    "ReferenceRoleARN",
+    "ReferenceRoleARNUpdate",
+    "ServiceExecutionRole",
+    "ServiceExecutionRoleUpdate",
+];
+
 pub(super) fn needs(authorizer: &Authorizer, operation: &str, members: &Members) -> Vec<Need> {
     let resource = resource(&authorizer.place, operation, members);
     let mut needs = vec![Need::new(format!("kinesisanalytics:{operation}"), resource)];
     if WITH_ROLES.contains(&operation) {
-        let mut roles = members.texts_within("RoleARN");
-        roles.extend(members.texts_within("RoleARNUpdate"));
-        roles.extend(members.texts_within("ReferenceRoleARN"));
+        let roles: Vec<String> = ROLES.iter().flat_map(|member| members.texts_within(member)).collect();
         needs.extend(roles.iter().map(|role| authorizer.pass_role(Service::KinesisAnalytics, role)));
     }
     needs

@@ -16,6 +16,7 @@ pub(super) fn apis(console: &Console) -> Vec<Value> {
 }
 
 pub(super) fn streams(console: &Console) -> Vec<Value> {
+    let lost = console.streams().lost_records();
     let stream = |stream: &millstream_catalog::StreamDefinition| {
         let bounds = stream.shards.iter().map(|shard| console.streams().bounds(shard.log()));
         let kept: u64 = bounds.map(|at| at.next.saturating_sub(at.first)).sum();
@@ -23,6 +24,7 @@ pub(super) fn streams(console: &Console) -> Vec<Value> {
             "name": stream.name,
             "shards": stream.shards.len(),
             "records": kept,
+            "records_lost": lost.get(&stream.name).copied().unwrap_or(0),
             "records_per_second": rounded(console.stream_measures(stream).rate("records_in")),
         })
     };

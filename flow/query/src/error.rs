@@ -42,6 +42,13 @@ impl PlanError {
             .hint("declare them, or send a first record from which they are found out")
     }
 
+    /// The mistake of timelines of their own where nothing says up to when events may still come.
+    pub(crate) fn late_without_limit() -> Self {
+        let message = "with TIMESTAMP BY … OVER results come when no event can be late any more, and here events may be late without limit";
+        Self::new(PlanErrorCode::Unbounded, Position { line: 1, column: 1 }, message)
+            .hint("a late arrival tolerance, which may be days")
+    }
+
     /// The same with what to do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -16,6 +16,7 @@ pub mod runtime;
 mod scoring;
 mod script;
 mod sorting;
+mod substreams;
 mod time_policy;
 mod value;
 mod waiting;

@@ -137,6 +137,9 @@ pub struct SourcePlan {
     pub schema: SchemaRef,
     /// Where the row time comes from.
     pub time: TimeSource,
+    /// Rows for which these differ have timelines of their own: none is out of order for the sake of another. Over `schema`;
+    /// nothing: all rows of a shard have one.
+    pub timelines: Vec<ScalarExpr>,
 }
 
 /// A column of a source.

@@ -21,6 +21,25 @@ pub struct OrderCounts {
     pub out_of_order: u64,
 }
 
+impl OrderCounts {
+    /// The time of a row that is neither early nor late, or is adjusted so that it is not.
+    pub(crate) fn timely(&mut self, event: i64, arrival: i64, order: &EventOrder) -> Result<i64, Dropped> {
+        if event > arrival.saturating_add(EARLY_MS) {
+            self.early += 1;
+            return Err(Dropped::Early);
+        }
+        let oldest = arrival.saturating_sub(order.late_tolerance_ms);
+        if event >= oldest {
+            return Ok(event);
+        }
+        self.late += 1;
+        match order.policy {
+            OrderPolicy::Drop => Err(Dropped::Late),
+            OrderPolicy::Adjust => Ok(oldest),
+        }
+    }
+}
+
 /// The time of one shard.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ShardTime {
@@ -72,19 +91,7 @@ impl ShardTime {
         order: &EventOrder,
         counts: &mut OrderCounts,
     ) -> Result<i64, Dropped> {
-        if event > arrival.saturating_add(EARLY_MS) {
-            counts.early += 1;
-            return Err(Dropped::Early);
-        }
-        let mut time = event;
-        let oldest = arrival.saturating_sub(order.late_tolerance_ms);
-        if time < oldest {
-            counts.late += 1;
-            match order.policy {
-                OrderPolicy::Drop => return Err(Dropped::Late),
-                OrderPolicy::Adjust => time = oldest,
-            }
-        }
+        let mut time = counts.timely(event, arrival, order)?;
         if time < self.watermark {
             counts.out_of_order += 1;
             match order.policy {

@@ -168,7 +168,13 @@ mod tests {
             fit: Fit::Converted,
         };
         let columns = types.iter().enumerate().map(column).collect();
-        let source = SourcePlan { name: "i".into(), columns, schema: with_rowtime([]), time: TimeSource::Arrival };
+        let source = SourcePlan {
+            name: "i".into(),
+            columns,
+            schema: with_rowtime([]),
+            time: TimeSource::Arrival,
+            timelines: Vec::new(),
+        };
         let mut columns: Vec<Column> =
             types.iter().map(|(_, data_type)| Column::new(data_type, Fit::Converted)).collect();
         let mut wrong = Vec::new();

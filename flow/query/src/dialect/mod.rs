@@ -1,9 +1,9 @@
 //! From SQL text in one of two languages to a [`Program`].
 //!
 //! The way: `token.rs` → `parse_expression.rs`, `parse_select.rs`, `parse_join.rs`, `parse_pattern.rs`, `parse_window.rs`, and the language's own
-//! statements (`kinesis.rs`, `stream_analytics.rs`) → `syntax.rs` → `plan_program.rs` (who reads whom, with `plan_table.rs`, `plan_from.rs` and
-//! `missing.rs`) → `plan_query.rs` (the `SELECT`s of a query and those inside of it, with `plan_distinct.rs`, `plan_order.rs`,
-//! `plan_log.rs`, `plan_table_function.rs` and `plan_model.rs`) → `plan_select.rs` (one `SELECT`, with `window.rs`, `window_call.rs` and `plan_listing.rs`; in front of it `plan_apply.rs`, `plan_pattern.rs`,
+//! statements (`kinesis.rs`, `stream_analytics.rs`) → `syntax.rs` → `plan_program.rs` (who reads whom, with `plan_table.rs`, `plan_time.rs`, `plan_from.rs`
+//! and `missing.rs`) → `plan_query.rs` (the `SELECT`s of a query and those inside of it, with `plan_distinct.rs`, `plan_order.rs`,
+//! `plan_log.rs`, `plan_table_function.rs` and `plan_model.rs`) → `plan_select.rs` (one `SELECT`, with `plan_partition.rs`, `window.rs`, `window_call.rs` and `plan_listing.rs`; in front of it `plan_apply.rs`, `plan_pattern.rs`,
 //! `plan_join.rs` with `join_bounds.rs`, and `plan_analytic.rs` with `plan_over.rs`) → `prune.rs` (only the columns used). Everything
 //! here is pure: same text and columns, same plan.
 
@@ -27,6 +27,7 @@ mod plan_log;
 mod plan_model;
 mod plan_order;
 mod plan_over;
+mod plan_partition;
 mod plan_pattern;
 mod plan_program;
 mod plan_query;
@@ -34,6 +35,7 @@ mod plan_select;
 mod plan_stream;
 mod plan_table;
 mod plan_table_function;
+mod plan_time;
 mod prune;
 mod source;
 mod stream_analytics;

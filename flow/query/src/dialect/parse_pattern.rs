@@ -2,7 +2,7 @@
 
 use sqlparser::tokenizer::Token;
 
-use super::parse_expression::expression;
+use super::parse_expression::{expression, is_reserved};
 use super::syntax::{Expr, Ident, Recognize, RowPattern};
 use super::token::{EXPRESSION_DEPTH_MAX, Tokens};
 use crate::error::{PlanError, PlanErrorCode};
@@ -39,14 +39,9 @@ pub(super) fn recognize(tokens: &mut Tokens) -> Result<Recognize, PlanError> {
     tokens.expect_word("DEFINE")?;
     let define = list(tokens, definition)?;
     tokens.expect_token(&Token::RParen)?;
-    let named = tokens.take_word("AS") || (matches!(tokens.peek(), Token::Word(_)) && !ends(tokens));
+    let named = tokens.take_word("AS") || (matches!(tokens.peek(), Token::Word(_)) && !is_reserved(tokens));
     let alias = if named { Some(tokens.expect_ident("the name of the matches")?) } else { None };
     Ok(Recognize { at, partition_by, limit, measures, pattern, define, alias })
-}
-
-/// Whether the next word belongs to what follows and so is no name.
-fn ends(tokens: &Tokens) -> bool {
-    super::parse_expression::is_reserved(tokens)
 }
 
 fn list<T>(tokens: &mut Tokens, item: fn(&mut Tokens) -> Result<T, PlanError>) -> Result<Vec<T>, PlanError> {

@@ -61,18 +61,16 @@ fn select(tokens: &mut Tokens) -> Result<Select, PlanError> {
     let mut into = None;
     if tokens.dialect == QueryDialect::StreamAnalytics && tokens.take_word("INTO") {
         into = Some(tokens.expect_ident("an output's name")?);
+        if tokens.is_word("PARTITION") {
+            let error = tokens.not_supported("PARTITION BY behind INTO");
+            return Err(error.hint("the output's own partition key, and PARTITION BY behind FROM"));
+        }
     }
     tokens.expect_word("FROM")?;
     let from = from(tokens)?;
     let predicate = clause(tokens, &["WHERE"])?;
     let mut stagger = windowed(tokens)?;
-    let mut group_by = Vec::new();
-    if tokens.take_words(&["GROUP", "BY"]) {
-        group_by.push(expression(tokens)?);
-        while tokens.take_token(&Token::Comma) {
-            group_by.push(expression(tokens)?);
-        }
-    }
+    let group_by = if tokens.take_words(&["GROUP", "BY"]) { expressions(tokens)? } else { Vec::new() };
     if stagger.is_none() {
         stagger = windowed(tokens)?;
     }
@@ -197,11 +195,16 @@ pub(super) fn source(tokens: &mut Tokens) -> Result<From, PlanError> {
     if inner.is_some() && alias.is_some() && tokens.take_token(&Token::LParen) {
         columns = names(tokens)?;
     }
-    let (mut timestamp_by, mut window) = (None, None);
+    let (mut timestamp_by, mut window, mut timelines, mut partition_by) = (None, None, Vec::new(), Vec::new());
     if tokens.dialect == QueryDialect::StreamAnalytics {
+        // The reference has both orders.
+        partition_by = partition(tokens)?;
         timestamp_by = clause(tokens, &["TIMESTAMP", "BY"])?;
-        if timestamp_by.is_some() && tokens.is_word("OVER") {
-            return Err(tokens.not_supported("TIMESTAMP BY … OVER (substreams)"));
+        if timestamp_by.is_some() && tokens.take_word("OVER") {
+            timelines = expressions(tokens)?;
+        }
+        if partition_by.is_empty() {
+            partition_by = partition(tokens)?;
         }
     } else if tokens.take_word("OVER") {
         window = Some(over(tokens)?);
@@ -210,7 +213,19 @@ pub(super) fn source(tokens: &mut Tokens) -> Result<From, PlanError> {
         alias = self::alias(tokens)?;
     }
     let applies = applies(tokens)?;
-    Ok(From { name, inner, alias, columns, timestamp_by, over: window, applies, joins: Vec::new(), recognize: None })
+    Ok(From {
+        name,
+        inner,
+        alias,
+        columns,
+        timestamp_by,
+        timelines,
+        partition_by,
+        over: window,
+        applies,
+        joins: Vec::new(),
+        recognize: None,
+    })
 }
 
 /// What stands in the place of a stream's name: `(SELECT …)`, `TABLE(function(CURSOR(SELECT …), …))`.
@@ -256,6 +271,34 @@ fn names(tokens: &mut Tokens) -> Result<Vec<Ident>, PlanError> {
     }
     tokens.expect_token(&Token::RParen)?;
     Ok(names)
+}
+
+/// `PARTITION BY a, b INTO 10`; how many parts there are to be is a hint, which is not needed.
+fn partition(tokens: &mut Tokens) -> Result<Vec<Expr>, PlanError> {
+    if !tokens.take_words(&["PARTITION", "BY"]) {
+        return Ok(Vec::new());
+    }
+    let keys = expressions(tokens)?;
+    let at = tokens.at();
+    if tokens.take_word("INTO") {
+        let parts = match tokens.take() {
+            Token::Number(digits, _) => digits.parse::<u32>().ok(),
+            _ => None,
+        };
+        if parts.is_none_or(|parts| parts < 2) {
+            let message = "INTO behind PARTITION BY takes a whole number of parts, 2 or more";
+            return Err(PlanError::new(PlanErrorCode::Syntax, at, message).hint("PARTITION BY key INTO 10"));
+        }
+    }
+    Ok(keys)
+}
+
+fn expressions(tokens: &mut Tokens) -> Result<Vec<Expr>, PlanError> {
+    let mut all = vec![expression(tokens)?];
+    while tokens.take_token(&Token::Comma) {
+        all.push(expression(tokens)?);
+    }
+    Ok(all)
 }
 
 /// `CROSS APPLY function(x) AS name OUTER APPLY …`.

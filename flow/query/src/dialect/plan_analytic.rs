@@ -12,6 +12,7 @@ use millstream_catalog::QueryDialect;
 use super::plan_anomaly::anomaly;
 use super::plan_listing::event;
 use super::plan_over;
+use super::plan_partition::with_partition;
 use super::plan_select::aggregate;
 use super::syntax::{Call, Expr, ExprKind, Frame, Literal, Over, Select};
 use super::window::check_length;
@@ -104,6 +105,7 @@ fn bind(binder: &Binder, rows: &RowScope, call: &Call, expr: &Expr) -> Result<An
         _ => aggregated(binder, call, expr, limit(&name, frame, expr.at)?)?,
     };
     let partition_by = keys(binder, rows, frame.map_or(&[], |frame| &frame.partition_by))?;
+    let partition_by = with_partition(binder.sql, rows, partition_by)?;
     let when = frame.and_then(|frame| frame.when.as_deref()).map(|when| binder.predicate(when)).transpose()?;
     Ok(AnalyticCall { function, partition_by, when, data_type, text: binder.text(&expr.span) })
 }

@@ -50,6 +50,14 @@ impl Planner<'_> {
             let message = format!("`{}` is reference data, whose rows have no time", from.name.text);
             self.errors.push(PlanError::new(PlanErrorCode::Syntax, at, message));
         }
+        if let Some(timeline) = self.timeline() {
+            let message = "not supported: reference data beside timelines of their own (OVER behind TIMESTAMP BY)";
+            self.errors.push(PlanError::new(
+                PlanErrorCode::NotSupported,
+                from.name.at,
+                format!("{message}: `{timeline}`"),
+            ));
+        }
         let known = self.references.iter().position(|(plan, _)| plan.name == input.name);
         let index = match known {
             Some(index) => index,

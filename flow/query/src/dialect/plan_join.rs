@@ -10,6 +10,7 @@ use arrow::datatypes::{Field, SchemaRef};
 use millstream_catalog::QueryDialect;
 
 use super::join_bounds::{Bounds, of_condition, of_windows};
+use super::plan_partition::{joined, of_table};
 use super::plan_select::keep;
 use super::prune::{note_columns, renumber};
 use super::syntax::{BinaryOperator, Expr, ExprKind, JoinClause, Select};
@@ -66,6 +67,7 @@ pub(super) fn join(
     clause.on.iter().for_each(|on| split(on, &mut conjuncts));
     if let Right::Table(reference) = right {
         let condition = keep(condition(&binder, scopes, &conjuncts), errors)?;
+        scope.apart_by = keep(of_table(scopes[0]), errors)?;
         return keep(lookup(scopes, scope, clause, reference, condition), errors);
     }
     let bounds = match scope.dialect {
@@ -83,6 +85,7 @@ pub(super) fn join(
         unmatched_ms: clause.outer[place].then_some(given[place]),
     };
     let sides = [side(0, left_keys), side(1, right_keys)];
+    scope.apart_by = keep(joined(sql, scopes, &sides, clause.at), errors)?;
     move_times(&mut scope, &bounds, given[0]);
     scope.times = false;
     let schema = Arc::clone(&scope.schema);
@@ -155,6 +158,7 @@ fn joined_scope(scopes: [&RowScope; 2]) -> RowScope {
         timed: true,
         sides,
         times: true,
+        apart_by: Vec::new(),
     }
 }
 

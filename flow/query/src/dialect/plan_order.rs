@@ -114,6 +114,8 @@ pub(super) fn over(select: &Select, items: Vec<SelectItem>) -> Select {
         alias: None,
         columns: Vec::new(),
         timestamp_by: None,
+        timelines: Vec::new(),
+        partition_by: Vec::new(),
         applies: Vec::new(),
         over: None,
         joins: Vec::new(),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, SchemaRef};
 
 use super::plan_analytic::{keys, typed};
+use super::plan_partition::with_partition;
 use super::plan_program::Planner;
 use super::plan_select::{aggregated, keep};
 use super::source::step_scope;
@@ -46,26 +47,26 @@ impl Planner<'_> {
 fn pattern_match(sql: &str, rows: &RowScope, recognize: &Recognize) -> Result<PatternMatch, PlanError> {
     let binder = Binder { dialect: rows.dialect, sql, scope: Scope::Row(rows) };
     let within_ms = within(recognize)?;
-    let partition_by = keys(&binder, rows, &recognize.partition_by)?;
-    let mut match_ = Match::new(sql, rows, recognize)?;
-    let pattern = match_.pattern(&recognize.pattern)?;
+    let partition_by = with_partition(sql, rows, keys(&binder, rows, &recognize.partition_by)?)?;
+    let mut matched = Match::new(sql, rows, recognize)?;
+    let pattern = matched.pattern(&recognize.pattern)?;
     check_pattern(&pattern, recognize)?;
     for (own, (variable, condition)) in recognize.define.iter().enumerate() {
-        if !match_.used.contains(&own) {
+        if !matched.used.contains(&own) {
             let message = format!("`{}` is defined, and the pattern does not name it", variable.text);
             return Err(PlanError::new(PlanErrorCode::Syntax, variable.at, message));
         }
-        if match_.is_of_match(condition, own) {
-            match_.note(condition, Some(own))?;
+        if matched.is_of_match(condition, own) {
+            matched.note(condition, Some(own))?;
         }
     }
     for (measure, _) in &recognize.measures {
-        match_.note(measure, None)?;
+        matched.note(measure, None)?;
     }
-    let schema = match_.schema();
-    let variables = match_.variables(recognize, &schema)?;
-    let columns = match_.measures(recognize, &schema)?;
-    let (values, kept, lists_variables) = (match_.values, match_.kept, !match_.listings.is_empty());
+    let schema = matched.schema();
+    let variables = matched.variables(recognize, &schema)?;
+    let columns = matched.measures(recognize, &schema)?;
+    let (values, kept, lists_variables) = (matched.values, matched.kept, !matched.listings.is_empty());
     let skip = Skip::ToNextRow;
     Ok(PatternMatch {
         partition_by,

@@ -6,6 +6,8 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use millstream_catalog::QueryDialect;
 
 use super::InputSchema;
+use super::plan_partition::{apart_by, partition};
+use super::plan_select::keep;
 use super::plan_stream::{declared, target};
 use super::plan_table::Tables;
 use super::prune;
@@ -13,15 +15,15 @@ use super::source::{source, step_scope};
 use super::syntax::{From, Ident, Query, Statement, TypeName};
 use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::expression::scope::RowScope;
-use crate::expression::{Binder, Scope, cast, types};
-use crate::plan::{ColumnOrigin, Operator, OutputPlan, Program, SourcePlan, Step, StepInput, TIMESTAMP, TimeSource};
+use crate::expression::types;
+use crate::plan::{Operator, OutputPlan, Program, SourcePlan, Step, StepInput};
 
 /// A plan in the making.
 pub(super) struct Planner<'a> {
     pub(super) dialect: QueryDialect,
     pub(super) sql: &'a str,
     pub(super) inputs: &'a [InputSchema],
-    sources: Vec<Read>,
+    pub(super) sources: Vec<Read>,
     pub(super) references: Vec<(SourcePlan, RowScope)>,
     pub(super) steps: Vec<Step>,
     outputs: Vec<OutputPlan>,
@@ -39,11 +41,11 @@ pub(super) struct Planner<'a> {
 }
 
 /// An input that is read.
-struct Read {
-    plan: SourcePlan,
-    scope: RowScope,
+pub(super) struct Read {
+    pub(super) plan: SourcePlan,
+    pub(super) scope: RowScope,
     /// Whether some `SELECT` has said by which time it goes.
-    timed: bool,
+    pub(super) timed: bool,
 }
 
 impl<'a> Planner<'a> {
@@ -303,6 +305,8 @@ impl<'a> Planner<'a> {
             }
         };
         scope.qualifiers.extend(from.alias.iter().map(|alias| alias.text.clone()));
+        scope.apart_by = apart_by(from);
+        keep(partition(self.sql, &scope), &mut self.errors)?;
         Some((input, scope))
     }
 
@@ -358,59 +362,6 @@ impl<'a> Planner<'a> {
             QueryDialect::Kinesis => input.name == name,
             QueryDialect::StreamAnalytics => input.name.eq_ignore_ascii_case(name),
         })
-    }
-
-    /// Notes by which time a source goes; every `FROM` of it has to say the same.
-    fn time(&mut self, index: usize, from: &From) {
-        let time = match self.bind_time(index, from) {
-            Ok(time) => time,
-            Err(error) => return self.errors.push(error),
-        };
-        let read = &mut self.sources[index];
-        let same = match (&read.plan.time, &time) {
-            (TimeSource::Arrival, TimeSource::Arrival) => true,
-            (TimeSource::Event(left), TimeSource::Event(right)) => left.same(right),
-            _ => false,
-        };
-        if read.timed && !same {
-            let message = format!("`{}` is read by two different times", from.name.text);
-            let at = from.timestamp_by.as_ref().map_or(from.name.at, |time| time.at);
-            self.errors.push(
-                PlanError::new(PlanErrorCode::TimeConflict, at, message)
-                    .hint("the same TIMESTAMP BY behind each FROM of this input, or none"),
-            );
-            return;
-        }
-        (read.timed, read.plan.time) = (true, time);
-    }
-
-    fn bind_time(&self, index: usize, from: &From) -> Result<TimeSource, PlanError> {
-        let Some(expr) = &from.timestamp_by else { return Ok(TimeSource::Arrival) };
-        let read = &self.sources[index];
-        let mut scope = read.scope.clone();
-        scope.qualifiers.extend(from.alias.iter().map(|alias| alias.text.clone()));
-        let binder = Binder { dialect: self.dialect, sql: self.sql, scope: Scope::Row(&scope) };
-        let value = binder.bind(expr)?;
-        if value.same(&scope.rowtime()) {
-            let message = "TIMESTAMP BY defines System.Timestamp() and so cannot be it";
-            return Err(PlanError::new(PlanErrorCode::Syntax, expr.at, message).hint("a field of the event"));
-        }
-        let arrival = read.plan.columns.iter().find(|column| column.origin == ColumnOrigin::Arrival);
-        if arrival.is_some_and(|arrival| arrival.name.eq_ignore_ascii_case(&value.text)) {
-            return Ok(TimeSource::Arrival);
-        }
-        match &value.data_type {
-            time if *time == TIMESTAMP => Ok(TimeSource::Event(value)),
-            arrow::datatypes::DataType::Utf8
-            | arrow::datatypes::DataType::LargeUtf8
-            | arrow::datatypes::DataType::Null => Ok(TimeSource::Event(cast::text_to_timestamp(value))),
-            other => {
-                let message =
-                    format!("TIMESTAMP BY needs a datetime, `{}` is {}", value.text, types::name(self.dialect, other));
-                Err(PlanError::new(PlanErrorCode::Type, expr.at, message)
-                    .hint(format!("DATEADD(millisecond, {}, '1970-01-01T00:00:00Z')", value.text)))
-            }
-        }
     }
 }
 

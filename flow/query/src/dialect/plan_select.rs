@@ -7,6 +7,7 @@ use datafusion_common::ScalarValue;
 use millstream_catalog::QueryDialect;
 
 use super::plan_listing::listing;
+use super::plan_partition::check_groups;
 use super::syntax::{Call, Expr, ExprKind, Ident, Select, SelectItem, TypeName};
 use super::window::{Grouping, bound_hint, grouping};
 use crate::error::{PlanError, PlanErrorCode, Position};
@@ -74,6 +75,8 @@ pub(super) fn select(
             .filter(|_| errors.len() == before);
     }
     let grouping = grouping(&binder, rows, select, errors);
+    let named = select.group_by.first().map_or(select.at, |key| key.at);
+    errors.extend(check_groups(sql, rows, &grouping, named).err());
     let aggregate = window_aggregate(&binder, select, rows, grouping, &calls, errors)?;
     let (aggregate, mut items) = aggregate;
     let keys = split_keys(&mut items, order.len(), errors)?;

@@ -8,7 +8,9 @@ use datafusion_common::tree_node::{Transformed, TransformedResult, TreeNode, Tre
 use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::expressions::Column;
 
-use crate::plan::{AppliedColumn, Fit, JoinSide, Operator, Program, ScalarExpr, StepInput, TimeSource, with_rowtime};
+use crate::plan::{
+    AppliedColumn, Fit, JoinSide, Operator, Program, ScalarExpr, SourcePlan, StepInput, TimeSource, with_rowtime,
+};
 
 /// The same program over smaller sources.
 pub(super) fn prune(mut program: Program) -> Program {
@@ -106,9 +108,10 @@ fn retain_of_sides([left, right]: &mut [JoinSide; 2], used: &[bool]) {
 /// Visits every expression over an input's schema.
 fn each_expression(program: &mut Program, input: StepInput, visit: &mut dyn FnMut(&mut ScalarExpr)) {
     if let StepInput::Source(source) = input
-        && let TimeSource::Event(time) = &mut program.sources[source].time
+        && let SourcePlan { time: TimeSource::Event(time), timelines, .. } = &mut program.sources[source]
     {
         visit(time);
+        timelines.iter_mut().for_each(&mut *visit);
     }
     // A join's condition is over the rows that it makes.
     if let StepInput::Step(step) = input {

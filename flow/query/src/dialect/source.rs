@@ -87,8 +87,10 @@ pub(super) fn source(
         timed: !input.reference,
         sides: Vec::new(),
         times: false,
+        apart_by: Vec::new(),
     };
-    let source = SourcePlan { name: input.name.clone(), columns, schema, time: TimeSource::Arrival };
+    let source =
+        SourcePlan { name: input.name.clone(), columns, schema, time: TimeSource::Arrival, timelines: Vec::new() };
     Ok((source, scope))
 }
 
@@ -106,6 +108,7 @@ pub(super) fn step_scope(dialect: QueryDialect, name: &str, schema: &Arc<Schema>
         timed: true,
         sides: Vec::new(),
         times: false,
+        apart_by: Vec::new(),
     }
 }
 

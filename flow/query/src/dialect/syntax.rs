@@ -288,6 +288,10 @@ pub(crate) struct From {
     /// Kinesis: what the columns of `inner` are called, where the alias says it: `AS t (a, b)`.
     pub columns: Vec<Ident>,
     pub timestamp_by: Option<Expr>,
+    /// What stands behind `OVER` there: each has a timeline of its own.
+    pub timelines: Vec<Expr>,
+    /// What its rows are computed apart by.
+    pub partition_by: Vec<Expr>,
     /// In the order in which they stand: a later one may take apart what an earlier one gave.
     pub applies: Vec<Apply>,
     /// Kinesis: which of its rows are joined with the current one of the other side.

@@ -64,6 +64,12 @@ pub(super) fn grouping(binder: &Binder, rows: &RowScope, select: &Select, errors
     if instant && grouping.window.is_none() {
         grouping.window = Some(Window { spec: SNAPSHOT, start: None, partition_by: Vec::new() });
     }
+    // Sessions of rows that are computed apart are their own.
+    if let Some(Window { spec: WindowSpec { kind: WindowKind::Session { .. }, .. }, partition_by, .. }) =
+        &mut grouping.window
+    {
+        partition_by.extend(rows.apart_by.iter().cloned());
+    }
     partition(&mut grouping, binder, errors);
     grouping
 }

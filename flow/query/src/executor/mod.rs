@@ -8,6 +8,7 @@ mod apply;
 pub(crate) mod evaluate;
 mod join;
 pub(crate) mod lookup;
+mod placing;
 mod replay;
 pub(crate) mod state;
 pub(crate) mod steps;
@@ -15,8 +16,8 @@ mod timed;
 
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch as ArrowBatch, TimestampMillisecondArray};
-use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::array::{ArrayRef, AsArray as _, RecordBatch as ArrowBatch, TimestampMillisecondArray};
+use arrow::compute::concat_batches;
 use arrow::datatypes::TimestampMillisecondType;
 use arrow::error::ArrowError;
 use millstream_catalog::{EventOrder, RecordFormat};
@@ -25,6 +26,7 @@ use millstream_types::RecordBatch;
 use crate::decode::{Decoded, Decoder, Reading};
 use crate::join::StreamJoin;
 use crate::plan::{Operator, Program, StepInput, TimeSource};
+use crate::substreams::Substreams;
 use crate::time_policy::{OrderCounts, ShardTime};
 use crate::window::Closed;
 use advance::Handed;
@@ -69,6 +71,8 @@ pub struct Executor {
 struct Source {
     decoder: Decoder,
     shards: Vec<ShardTime>,
+    /// By shard the clocks of timelines of their own, if there are any.
+    substreams: Vec<Substreams>,
     /// By shard: rows of records before this offset were handed on before.
     handed: Vec<u64>,
     /// Whether nobody knows when its records arrived: as each happened, then.
@@ -146,6 +150,7 @@ impl Executor {
             Source {
                 decoder: Decoder::new(&program.sources[index], format, program.dialect),
                 shards: vec![ShardTime::default(); shards],
+                substreams: placing::substreams(&program.sources[index], shards),
                 handed: vec![0; shards],
                 arrivals_unknown: false,
             }
@@ -283,51 +288,6 @@ impl Executor {
         std::mem::take(&mut self.produced)
     }
 
-    /// Rows with the time they go by; those that a time policy drops are errors.
-    fn placed(
-        &mut self,
-        source: usize,
-        shard: usize,
-        rows: ArrowBatch,
-        offsets: &[u64],
-    ) -> Result<ArrowBatch, ExecuteError> {
-        let arrivals_unknown = self.sources[source].arrivals_unknown;
-        let time = &mut self.sources[source].shards[shard];
-        let arrivals = rowtimes(&rows);
-        let TimeSource::Event(event) = self.program.sources[source].time.clone() else {
-            if let Some(last) = arrivals.last() {
-                time.arrived(*last);
-            }
-            return Ok(rows);
-        };
-        let (rows, events, failed) = by_row(&rows, |rows| evaluate::value(&event, rows))?;
-        let arrivals = rowtimes(&rows);
-        let events = events.as_primitive::<TimestampMillisecondType>();
-        let mut times = Vec::with_capacity(rows.num_rows());
-        let mut kept = Vec::with_capacity(rows.num_rows());
-        for (row, &arrival) in arrivals.iter().enumerate() {
-            // A row without a time of its own goes by its arrival.
-            let event = if events.is_valid(row) { events.value(row) } else { arrival };
-            let arrival = if arrivals_unknown { event } else { arrival };
-            let placed = time.place(event, arrival, &self.order, &mut self.counts.order);
-            kept.push(placed.is_ok());
-            times.push(placed.unwrap_or_default());
-            if let Err(dropped) = placed {
-                let record = offsets.get(row).map(|offset| (source, shard, *offset));
-                let detail = format!("event time {}, arrival {}", shown(event), shown(arrival));
-                self.produced.errors.push(RowError { record, kind: dropped.reason(), detail });
-            }
-        }
-        self.failed(failed);
-        let mut columns: Vec<ArrayRef> = rows.columns()[..rows.num_columns() - 1].to_vec();
-        columns.push(Arc::new(TimestampMillisecondArray::from(times)));
-        let rows = ArrowBatch::try_new(rows.schema(), columns)?;
-        if kept.iter().all(|kept| *kept) {
-            return Ok(rows);
-        }
-        Ok(filter_record_batch(&rows, &kept.into())?)
-    }
-
     /// Passes rows to every step that reads them, and on.
     fn flow(&mut self, from: StepInput, rows: &ArrowBatch) -> Result<(), ExecuteError> {
         for step in 0..self.program.steps.len() {
@@ -423,6 +383,7 @@ impl Executor {
         for source in &self.sources {
             writer.count(source.shards.len());
             source.shards.iter().for_each(|shard| shard.write(&mut writer));
+            source.substreams.iter().zip(&source.shards).for_each(|(clocks, shard)| clocks.write(shard, &mut writer));
         }
         for windows in self.windows.iter().flatten() {
             windows.write(&mut writer);
@@ -445,6 +406,13 @@ impl Executor {
                 let time = ShardTime::read(&mut reader)?;
                 if let Some(shard) = source.shards.get_mut(index) {
                     *shard = time;
+                }
+            }
+            let clocks = if source.substreams.is_empty() { 0 } else { count };
+            for index in 0..clocks {
+                let clocks = Substreams::read(&mut reader)?;
+                if let Some(substreams) = source.substreams.get_mut(index) {
+                    *substreams = clocks;
                 }
             }
         }
@@ -488,8 +456,4 @@ impl Produced {
 /// The hidden last column.
 pub(crate) fn rowtimes(rows: &ArrowBatch) -> &[i64] {
     rows.column(rows.num_columns() - 1).as_primitive::<TimestampMillisecondType>().values()
-}
-
-fn shown(time: i64) -> String {
-    millstream_types::time::rfc3339(time)
 }

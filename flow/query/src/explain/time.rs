@@ -27,6 +27,14 @@ pub(super) fn source_lines(text: &mut String, source: &SourcePlan, order: &Event
         true => line(text, "  late: never, it may come any time after"),
         false => line(text, &format!("  late, more than {late} behind its arrival: {becomes}")),
     }
+    if !source.timelines.is_empty() {
+        let keys: Vec<&str> = source.timelines.iter().map(|key| key.text.as_str()).collect();
+        let keys = keys.join(", ");
+        line(text, &format!("  out of order, more than {disorder} behind others of its {keys}: {becomes}"));
+        line(text, &format!("  watermark of a shard: the latest arrival less {late}"));
+        line(text, "  state: the time of each timeline that is ahead of the watermark");
+        return;
+    }
     line(text, &format!("  out of order, more than {disorder} behind others of its shard: {becomes}"));
     let idle = match unlimited {
         true => "does not move while nothing arrives".to_owned(),

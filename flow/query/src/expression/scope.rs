@@ -44,6 +44,8 @@ pub(crate) struct RowScope {
     pub sides: Vec<Side>,
     /// Whether the names of sides stand for their rows' times: inside a date function of a join's condition.
     pub times: bool,
+    /// What rows are computed apart by: those for which these differ never meet.
+    pub apart_by: Vec<Expr>,
 }
 
 /// One of the sources of a join, as a part of the joined rows.

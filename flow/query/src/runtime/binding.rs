@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use millstream_catalog::{
-    ColumnDefinition, QueryDefinition, QueryDialect, QueryFunction, QueryInput, ReferenceInput, StreamDefinition,
-    StreamOwner,
+    ColumnDefinition, EventOrder, QueryDefinition, QueryDialect, QueryFunction, QueryInput, ReferenceInput,
+    StreamDefinition, StreamOwner,
 };
 use millstream_stream::{Streams, aggregate};
 use millstream_types::Millis;
@@ -59,6 +59,11 @@ impl Binding {
         let followed = loaded.iter().filter_map(|loaded| Followed::of(loaded).transpose()).collect::<Result<_, _>>()?;
         let (dialect, sql) = (definition.dialect, definition.sql.clone());
         let (program, tables) = busy(move || planned(dialect, &sql, &functions, schemas, &loaded)).await??;
+        if definition.event_order.late_tolerance_ms == EventOrder::LATE_WITHOUT_LIMIT
+            && program.sources.iter().any(|source| !source.timelines.is_empty())
+        {
+            return Err(QueryError::Plan(vec![PlanError::late_without_limit()]));
+        }
         let input_of = |name: &str| {
             definition
                 .inputs

@@ -20,6 +20,7 @@ mod naive;
 mod naive_join;
 mod naive_pattern;
 mod naive_sort;
+mod partitions;
 mod pattern_invariance;
 mod pattern_mistakes;
 mod reference;

@@ -80,7 +80,7 @@ impl<'a> Search<'a> {
                 continue;
             }
             let mut tried = Tried { begun, furthest: begun, looked_beyond: false };
-            let matched = self.first(&[self.plan.pattern.clone()], &mut Vec::new(), &mut tried);
+            let matched = self.first(std::slice::from_ref(&self.plan.pattern), &mut Vec::new(), &mut tried);
             let decided = match tried.looked_beyond {
                 true => self.times[begun] + self.plan.within_ms + 1,
                 false => self.times[tried.furthest],
@@ -114,7 +114,7 @@ impl<'a> Search<'a> {
             }
             Pattern::Sequence(parts) => self.first(&[parts, behind].concat(), before, tried),
             Pattern::Either(ways) => {
-                ways.iter().find_map(|way| self.first(&[&[way.clone()], behind].concat(), before, tried))
+                ways.iter().find_map(|way| self.first(&[std::slice::from_ref(way), behind].concat(), before, tried))
             }
             Pattern::Repeat { pattern: part, least, most, greedy } => {
                 let again = Pattern::Repeat {

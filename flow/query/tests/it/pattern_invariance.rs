@@ -216,9 +216,9 @@ proptest! {
 #[test]
 fn every_pattern_finds_something() {
     let events: Vec<Event> = (0..80u32).map(|n| (200, 100, 1, (n * n / 7 % 5) as u8)).collect();
-    for which in 0..PATTERNS.len() {
+    for (which, pattern) in PATTERNS.iter().enumerate() {
         let found = run(&planned(which, true), &events, &[], 30);
-        assert!(found.len() > 3, "{:?}: {found:?}", PATTERNS[which]);
+        assert!(found.len() > 3, "{pattern:?}: {found:?}");
     }
 }
 

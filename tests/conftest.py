@@ -33,8 +33,14 @@ STOP_SECONDS = 60
 # What a failed test shows of a node's log.
 LOG_CHARACTERS = 20_000
 
-# Below those that systems give to outgoing connections, so that none takes a port while its node is killed and started again.
-PORTS = iter(random.SystemRandom().sample(range(15_000, 32_000), 17_000))
+# Of tests that run side by side, which this is of how many.
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+
+# Below those that systems give to outgoing connections, so that none takes a port while its node is killed and started again;
+# each of those that run side by side has its own.
+PORTS = range(15_000 + WORKER, 32_000, WORKERS)
+PORTS = iter(random.SystemRandom().sample(PORTS, len(PORTS)))
 
 
 def free_port():

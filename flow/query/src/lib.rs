@@ -23,7 +23,9 @@ mod waiting;
 mod window;
 
 pub use decode::infer::{Delimited, infer_columns, infer_delimited};
-pub use dialect::{InputSchema, check, inputs_declared, inputs_missing, language_of, output_names, plan, plan_with};
+pub use dialect::{
+    InputSchema, check, check_with, inputs_declared, inputs_missing, language_of, output_names, plan, plan_with,
+};
 pub use error::{PlanError, PlanErrorCode, Position};
 pub use executor::steps::StepCounts;
 pub use executor::{Counts, ExecuteError, Executor, Produced, RowError};

@@ -3,15 +3,17 @@
 //! One pass over the bytes, checked in full, without a document in between. Which field comes next is guessed from the record
 //! before, so that records of one shape are read without looking names up.
 
-use std::borrow::Cow;
-use std::ops::Range;
-
 use super::column::{Column, Value};
+use super::json_text::Cursor;
 use crate::plan::{ColumnOrigin, SourcePlan};
 use crate::value::json;
 
 /// Nesting of a record: deeper ones are refused before they exhaust the stack.
 const DEPTH_MAX: usize = 64;
+/// Names of an object's fields that are known again, wanted or not: more than most records have.
+const SEEN_MAX: usize = 32;
+/// Bytes of such a name, with its quotes.
+const SEEN_BYTES_MAX: usize = 128;
 
 /// Reads records of one source.
 pub(super) struct JsonReader {
@@ -23,8 +25,19 @@ pub(super) struct JsonReader {
 #[derive(Default)]
 struct Object {
     fields: Vec<Field>,
-    /// The field that was found behind field `i` last time: where the guess begins.
-    next: Vec<usize>,
+    /// Names as records have them.
+    seen: Vec<Seen>,
+    /// Which of them the last record began with.
+    first: usize,
+}
+
+/// A field's name as it was written, with quotes and colon: whoever has the same bytes need not be looked up.
+struct Seen {
+    text: String,
+    /// The wanted field, if it is one.
+    field: Option<usize>,
+    /// The name that was found behind it last time.
+    next: usize,
 }
 
 struct Field {
@@ -38,7 +51,6 @@ impl Object {
         let Some((name, rest)) = path.split_first() else { return };
         let index = self.fields.iter().position(|field| field.name == *name).unwrap_or_else(|| {
             self.fields.push(Field { name: name.clone(), column: None, inner: Self::default() });
-            self.next.push(0);
             self.fields.len() - 1
         });
         if rest.is_empty() {
@@ -48,12 +60,33 @@ impl Object {
         }
     }
 
-    fn find(&self, name: &str, guess: usize, ignore_case: bool) -> Option<usize> {
-        if self.fields.get(guess).is_some_and(|field| field.name == name) {
-            return Some(guess);
-        }
+    fn find(&self, name: &str, ignore_case: bool) -> Option<usize> {
         let same = |field: &Field| field.name == name || (ignore_case && field.name.eq_ignore_ascii_case(name));
         self.fields.iter().position(same)
+    }
+
+    /// The name that a text begins with, if it is one that was seen.
+    fn seen(&self, rest: &[u8], guess: usize) -> Option<usize> {
+        let begins = |seen: &Seen| rest.starts_with(seen.text.as_bytes());
+        if self.seen.get(guess).is_some_and(begins) { Some(guess) } else { self.seen.iter().position(begins) }
+    }
+
+    /// Keeps a name, as long as there is room; gives its place.
+    fn remember(&mut self, text: &str, field: Option<usize>) -> usize {
+        if self.fields.is_empty() || self.seen.len() == SEEN_MAX || text.len() > SEEN_BYTES_MAX {
+            return usize::MAX;
+        }
+        self.seen.push(Seen { text: text.to_owned(), field, next: self.seen.len() + 1 });
+        self.seen.len() - 1
+    }
+
+    /// Notes that one name was behind another one, or came first.
+    fn follow(&mut self, last: Option<usize>, place: usize) {
+        match last.map(|last| self.seen.get_mut(last)) {
+            None => self.first = place,
+            Some(Some(last)) => last.next = place,
+            Some(None) => {}
+        }
     }
 }
 
@@ -71,7 +104,8 @@ impl JsonReader {
     /// Adds the rows of a record and says how many they are. On an error the columns may hold a part of a row.
     pub(super) fn read(&mut self, data: &[u8], columns: &mut [Column]) -> Result<usize, String> {
         let text = std::str::from_utf8(data).map_err(|error| format!("not UTF-8 at byte {}", error.valid_up_to()))?;
-        let mut cursor = Cursor { ignore_case: self.ignore_case, ..Cursor::new(text) };
+        let mut cursor = Cursor::new(text);
+        cursor.ignore_case = self.ignore_case;
         let mut rows = 0;
         loop {
             match cursor.peek() {
@@ -102,62 +136,7 @@ pub(crate) fn parse(text: &str) -> Option<String> {
     cursor.peek().is_none().then_some(value)
 }
 
-struct Cursor<'t> {
-    text: &'t str,
-    at: usize,
-    ignore_case: bool,
-    /// Where numbers stand that floating point does not hold.
-    beyond: Vec<Range<usize>>,
-}
-
-impl<'t> Cursor<'t> {
-    fn new(text: &'t str) -> Self {
-        Self { text, at: 0, ignore_case: false, beyond: Vec::new() }
-    }
-
-    /// The text of the value that was passed over since, with null for numbers beyond floating point, as columns of numbers
-    /// have it: readers of JSON refuse them.
-    fn raw(&self, start: usize) -> Cow<'t, str> {
-        let beyond = &self.beyond[self.beyond.partition_point(|number| number.start < start)..];
-        if beyond.is_empty() {
-            return Cow::Borrowed(&self.text[start..self.at]);
-        }
-        let (mut made, mut from) = (String::new(), start);
-        for number in beyond {
-            made.push_str(&self.text[from..number.start]);
-            made.push_str("null");
-            from = number.end;
-        }
-        made.push_str(&self.text[from..self.at]);
-        Cow::Owned(made)
-    }
-
-    /// The next byte that is no blank.
-    fn peek(&mut self) -> Option<u8> {
-        let bytes = self.text.as_bytes();
-        while let Some(&byte) = bytes.get(self.at) {
-            if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
-                return Some(byte);
-            }
-            self.at += 1;
-        }
-        None
-    }
-
-    fn expected(&self, what: &str) -> String {
-        let rest: String = self.text[self.at..].chars().take(20).collect();
-        let found = if rest.is_empty() { "the end".to_owned() } else { format!("`{rest}`") };
-        format!("not JSON at byte {}: expected {what}, found {found}", self.at)
-    }
-
-    fn take(&mut self, byte: u8, what: &str) -> Result<(), String> {
-        if self.peek() == Some(byte) {
-            self.at += 1;
-            return Ok(());
-        }
-        Err(self.expected(what))
-    }
-
+impl Cursor<'_> {
     fn array_of_rows(&mut self, root: &mut Object, columns: &mut [Column]) -> Result<usize, String> {
         let mut rows = 0;
         if self.peek() == Some(b']') {
@@ -203,23 +182,17 @@ impl<'t> Cursor<'t> {
             self.at += 1;
             return Ok(());
         }
-        let mut guess = 0;
+        let mut guess = wanted.first;
         let mut last = None;
         loop {
-            if self.peek() != Some(b'"') {
-                return Err(self.expected("a name in quotes"));
+            let (field, place) = self.name(wanted, guess)?;
+            if place != guess {
+                wanted.follow(last, place);
             }
-            let name = self.string()?;
-            self.take(b':', "`:`")?;
-            match wanted.find(&name, guess, self.ignore_case) {
-                Some(index) => {
-                    if let Some(last) = last {
-                        wanted.next[last] = index;
-                    }
-                    self.wanted(&mut wanted.fields[index], columns, before, depth)?;
-                    last = Some(index);
-                    guess = wanted.next[index];
-                }
+            last = Some(place);
+            guess = wanted.seen.get(place).map_or(usize::MAX, |seen| seen.next);
+            match field {
+                Some(index) => self.wanted(&mut wanted.fields[index], columns, before, depth)?,
                 None => self.skip(depth + 1)?,
             }
             match self.peek() {
@@ -231,6 +204,23 @@ impl<'t> Cursor<'t> {
                 _ => return Err(self.expected("`,` or `}`")),
             }
         }
+    }
+
+    /// A field's name and the colon: the wanted field, and the name's place among those that are known again.
+    fn name(&mut self, wanted: &mut Object, guess: usize) -> Result<(Option<usize>, usize), String> {
+        if self.peek() != Some(b'"') {
+            return Err(self.expected("a name in quotes"));
+        }
+        let start = self.at;
+        if let Some(place) = wanted.seen(&self.text.as_bytes()[start..], guess) {
+            let seen = &wanted.seen[place];
+            self.at += seen.text.len();
+            return Ok((seen.field, place));
+        }
+        let name = self.string()?;
+        self.take(b':', "`:`")?;
+        let field = wanted.find(&name, self.ignore_case);
+        Ok((field, wanted.remember(&self.text[start..self.at], field)))
     }
 
     fn wanted(&mut self, field: &mut Field, columns: &mut [Column], before: usize, depth: usize) -> Result<(), String> {
@@ -252,10 +242,13 @@ impl<'t> Cursor<'t> {
                 let value = self.string()?;
                 push(columns, column, before, &Value::Text(&value), &field.name)
             }
-            Some(b'-' | b'0'..=b'9') => {
+            Some(b'-' | b'0'..=b'9') if text => {
                 let start = self.at;
+                self.skip_number()?;
+                push(columns, column, before, &Value::Raw(&self.text[start..self.at]), &field.name)
+            }
+            Some(b'-' | b'0'..=b'9') => {
                 let value = self.number()?;
-                let value = if text { Value::Raw(&self.text[start..self.at]) } else { value };
                 push(columns, column, before, &value, &field.name)
             }
             Some(b't') => {
@@ -285,7 +278,7 @@ impl<'t> Cursor<'t> {
         }
         match self.peek() {
             Some(b'"') => self.string().map(drop),
-            Some(b'-' | b'0'..=b'9') => self.number().map(drop),
+            Some(b'-' | b'0'..=b'9') => self.skip_number(),
             Some(b't') => self.word("true"),
             Some(b'f') => self.word("false"),
             Some(b'n') => self.word("null"),
@@ -311,157 +304,6 @@ impl<'t> Cursor<'t> {
             _ => Err(self.expected("a value")),
         }
     }
-
-    fn word(&mut self, word: &str) -> Result<(), String> {
-        if self.text[self.at..].starts_with(word) {
-            self.at += word.len();
-            return Ok(());
-        }
-        Err(self.expected(word))
-    }
-
-    /// A string; only one with escapes is copied.
-    fn string(&mut self) -> Result<Cow<'t, str>, String> {
-        let bytes = self.text.as_bytes();
-        let start = self.at + 1;
-        let mut at = start;
-        loop {
-            match bytes.get(at) {
-                Some(b'"') => {
-                    self.at = at + 1;
-                    return Ok(Cow::Borrowed(&self.text[start..at]));
-                }
-                Some(b'\\') => break,
-                Some(0..0x20) => {
-                    self.at = at;
-                    return Err(self.expected("an escaped control character"));
-                }
-                Some(_) => at += 1,
-                None => {
-                    self.at = bytes.len();
-                    return Err(self.expected("`\"`"));
-                }
-            }
-        }
-        let mut text = self.text[start..at].to_owned();
-        self.at = at;
-        self.escaped(&mut text)?;
-        Ok(Cow::Owned(text))
-    }
-
-    /// The rest of a string from its first escape on.
-    fn escaped(&mut self, text: &mut String) -> Result<(), String> {
-        loop {
-            let rest = &self.text[self.at..];
-            let Some(char) = rest.chars().next() else { return Err(self.expected("`\"`")) };
-            match char {
-                '"' => {
-                    self.at += 1;
-                    return Ok(());
-                }
-                '\\' => {
-                    self.at += 1;
-                    text.push(self.escape()?);
-                }
-                char if char < ' ' => return Err(self.expected("an escaped control character")),
-                char => {
-                    text.push(char);
-                    self.at += char.len_utf8();
-                }
-            }
-        }
-    }
-
-    fn escape(&mut self) -> Result<char, String> {
-        let byte = self.text.as_bytes().get(self.at).copied();
-        self.at += usize::from(byte.is_some_and(|byte| byte.is_ascii()));
-        Ok(match byte {
-            Some(b'"') => '"',
-            Some(b'\\') => '\\',
-            Some(b'/') => '/',
-            Some(b'b') => '\u{8}',
-            Some(b'f') => '\u{c}',
-            Some(b'n') => '\n',
-            Some(b'r') => '\r',
-            Some(b't') => '\t',
-            Some(b'u') => return self.unicode(),
-            _ => return Err(self.expected("an escape")),
-        })
-    }
-
-    fn unicode(&mut self) -> Result<char, String> {
-        let first = self.hex()?;
-        let code = match first {
-            0xd800..=0xdbff if self.text[self.at..].starts_with("\\u") => {
-                self.at += 2;
-                let second = self.hex()?;
-                if !(0xdc00..=0xdfff).contains(&second) {
-                    return Err(self.expected("the second half of a surrogate pair"));
-                }
-                0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00)
-            }
-            code => code,
-        };
-        char::from_u32(code).ok_or_else(|| self.expected("both halves of a surrogate pair"))
-    }
-
-    fn hex(&mut self) -> Result<u32, String> {
-        let digits =
-            self.text.get(self.at..self.at + 4).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        let value = digits
-            .and_then(|digits| u32::from_str_radix(digits, 16).ok())
-            .ok_or_else(|| self.expected("four hex digits"))?;
-        self.at += 4;
-        Ok(value)
-    }
-
-    /// A number in JSON's own form. Integers that do not fit 64 bits are floating point.
-    fn number(&mut self) -> Result<Value<'t>, String> {
-        let bytes = self.text.as_bytes();
-        let start = self.at;
-        let mut at = start + usize::from(bytes[start] == b'-');
-        let integer = digits(bytes, at);
-        if integer == at || (bytes[at] == b'0' && integer - at > 1) {
-            return Err(self.expected("a number"));
-        }
-        at = integer;
-        let mut whole = true;
-        if bytes.get(at) == Some(&b'.') {
-            whole = false;
-            let end = digits(bytes, at + 1);
-            if end == at + 1 {
-                return Err(self.expected("a number"));
-            }
-            at = end;
-        }
-        if let Some(b'e' | b'E') = bytes.get(at) {
-            whole = false;
-            let sign = usize::from(matches!(bytes.get(at + 1), Some(b'+' | b'-')));
-            let end = digits(bytes, at + 1 + sign);
-            if end == at + 1 + sign {
-                return Err(self.expected("a number"));
-            }
-            at = end;
-        }
-        let text = &bytes[start..at];
-        let value = match lexical_core::parse::<i64>(text) {
-            Ok(int) if whole => Value::Int(int),
-            _ => Value::Float(lexical_core::parse(text).map_err(|_| self.expected("a number"))?),
-        };
-        self.at = at;
-        if matches!(value, Value::Float(float) if float.is_infinite()) {
-            self.beyond.push(start..at);
-        }
-        Ok(value)
-    }
-}
-
-/// Where a run of digits ends.
-fn digits(bytes: &[u8], from: usize) -> usize {
-    bytes[from.min(bytes.len())..]
-        .iter()
-        .position(|byte| !byte.is_ascii_digit())
-        .map_or(bytes.len(), |length| from + length)
 }
 
 /// Adds a value unless its column has one from an earlier field of the same name.

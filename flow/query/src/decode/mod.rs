@@ -1,12 +1,13 @@
 //! From records to Arrow batches of only the columns a query uses.
 //!
 //! A record that cannot be read becomes an error with its reason; the others are not disturbed. Knows no time policy and no
-//! query. Read next: [`json`], [`csv`], [`mod@column`] (what rows are collected in), [`infer`] (columns from samples).
+//! query. Read next: [`json`], [`json_text`], [`csv`], [`mod@column`] (what rows are collected in), [`infer`] (columns from samples).
 
 mod column;
 mod csv;
 pub(crate) mod infer;
 pub(crate) mod json;
+mod json_text;
 pub(crate) mod timestamp;
 
 use std::sync::Arc;

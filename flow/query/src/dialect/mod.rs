@@ -100,7 +100,7 @@ pub fn check(dialect: QueryDialect, sql: &str, inputs: &[InputSchema]) -> Vec<Pl
 
 /// Finds the mistakes of a query that may call functions of its own, as [`check`] does.
 #[must_use]
-pub(crate) fn check_with(
+pub fn check_with(
     dialect: QueryDialect,
     sql: &str,
     inputs: &[InputSchema],

@@ -136,7 +136,7 @@ fn a_level_that_changes_is_a_change_point_and_a_spike_is_none() {
 
 #[test]
 fn each_key_has_a_model_of_its_own_and_null_is_no_value() {
-    let level = |place: usize| if place % 2 == 0 { ("a", Some(5.0)) } else { ("b", Some(500.0)) };
+    let level = |place: usize| if place.is_multiple_of(2) { ("a", Some(5.0)) } else { ("b", Some(500.0)) };
     let mut values: Vec<(&str, Option<f64>)> = (0..80).map(level).collect();
     values[70] = ("a", Some(500.0));
     values[71] = ("b", None);

@@ -49,6 +49,7 @@ pub fn tried(query: &Written, now: Millis, rows_max: usize) -> anyhow::Result<Tr
     let ask = TrialAsk {
         dialect: query.dialect,
         sql: query.sql.clone(),
+        functions: query.functions.clone(),
         inputs: query.inputs.clone(),
         order: query.order,
         now,

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use millstream_catalog::pipeline::{Known, QuerySpec, SqlText, Survey};
-use millstream_catalog::{EventOrder, QueryDialect, RecordFormat};
+use millstream_catalog::{EventOrder, QueryDialect, QueryFunction, RecordFormat};
 use millstream_query::{
-    InputSchema, PlanError, PlanErrorCode, Program, TrialInput, check, inputs_declared, inputs_missing, language_of,
-    plan, sample_schemas,
+    InputSchema, PlanError, PlanErrorCode, Program, TrialInput, check_functions, check_with, inputs_declared,
+    inputs_missing, language_of, plan_with, sample_schemas,
 };
 
 use super::mistakes;
@@ -26,6 +26,8 @@ pub struct Written {
     pub sql: String,
     /// Its language.
     pub dialect: QueryDialect,
+    /// Functions of its own: those that a pipeline file gives it.
+    pub functions: Vec<QueryFunction>,
     /// Its inputs and reference data, so far as they are known.
     pub inputs: Vec<TrialInput>,
     /// Those of them that have a sample, which may be empty.
@@ -94,6 +96,7 @@ impl Written {
             first_line: 1,
             sql,
             dialect,
+            functions: Vec::new(),
             inputs: Vec::new(),
             sampled: Vec::new(),
             order: EventOrder::default(),
@@ -141,7 +144,9 @@ impl Written {
         });
         let inputs = inputs.chain(references).collect();
         let (dialect, order) = (spec.dialect, spec.event_order);
-        Ok(Self { file, first_line, sql, dialect, inputs, sampled: Vec::new(), order })
+        let functions: Vec<QueryFunction> = spec.functions.iter().map(|function| function.value.clone()).collect();
+        check_functions(&functions)?;
+        Ok(Self { file, first_line, sql, dialect, functions, inputs, sampled: Vec::new(), order })
     }
 
     /// Takes a file as the sample of an input.
@@ -192,7 +197,7 @@ impl Written {
     /// Samples that are none.
     pub fn mistakes(&self) -> anyhow::Result<Option<Vec<String>>> {
         let schemas = self.schemas()?;
-        let mistakes = match plan(self.dialect, &self.sql, &schemas) {
+        let mistakes = match plan_with(self.dialect, &self.sql, &schemas, &self.functions) {
             Ok(_) => return Ok(None),
             Err(mistakes) => mistakes,
         };
@@ -223,7 +228,7 @@ impl Written {
     /// All mistakes of the text, as they are told; samples that are none.
     pub fn planned(&self) -> anyhow::Result<Planned> {
         let schemas = self.schemas()?;
-        let mistakes = match plan(self.dialect, &self.sql, &schemas) {
+        let mistakes = match plan_with(self.dialect, &self.sql, &schemas, &self.functions) {
             Ok(program) => return Ok(Planned { program: Some(program), unknown: Vec::new() }),
             Err(mistakes) => mistakes,
         };
@@ -231,7 +236,7 @@ impl Written {
         if !mistakes.iter().all(columns_only) {
             bail!(mistakes::told(self, &mistakes));
         }
-        let mistakes = check(self.dialect, &self.sql, &schemas);
+        let mistakes = check_with(self.dialect, &self.sql, &schemas, &self.functions);
         if !mistakes.is_empty() {
             bail!(mistakes::told(self, &mistakes));
         }

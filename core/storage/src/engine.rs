@@ -12,7 +12,6 @@ use bytes::Bytes;
 use millstream_types::{Clock, LogId, Millis, RecordBatch};
 use tokio::sync::oneshot;
 
-use crate::acknowledge::Acknowledgements;
 use crate::blocks::Blocks;
 use crate::damage::SegmentDamage;
 use crate::disk::Disk;
@@ -60,7 +59,6 @@ pub(crate) struct Engine {
     journal_wanted: AtomicUsize,
     /// One checkpoint at a time.
     pub(crate) checkpointing: Mutex<()>,
-    pub(crate) acknowledgements: Acknowledgements,
 }
 
 /// What an engine works with.
@@ -107,7 +105,6 @@ impl Engine {
             disk_full: AtomicBool::new(false),
             journal_wanted: AtomicUsize::new(0),
             checkpointing: Mutex::new(()),
-            acknowledgements: Acknowledgements::default(),
         }
     }
 
@@ -233,7 +230,10 @@ impl Engine {
             queue.forget(body, receipt.lsn);
         }
         drop(queue);
-        self.acknowledgements.tell(group.into_iter().map(|pending| pending.durable));
+        for pending in group {
+            // A receiver that is gone does not want to know.
+            let _ = pending.durable.send(Ok(()));
+        }
     }
 
     /// Brings durable transactions into the key-value store (`keys_too`) and the logs.

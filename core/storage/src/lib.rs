@@ -7,7 +7,6 @@
 //! and `journal` (bytes on disk), `log`, `segment` and `batch`, `damage` (what is still read of a damaged segment), `keys`,
 //! `checkpoint`, `recovery`. The bytes: `docs/storage-format.md`.
 
-mod acknowledge;
 mod batch;
 mod blocks;
 mod checkpoint;

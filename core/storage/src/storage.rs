@@ -7,12 +7,10 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use millstream_types::{Clock, LogId, Millis, RecordBatch};
-use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::acknowledge::Acknowledgements;
 use crate::damage::SegmentDamage;
-use crate::disk::{RealDisk, failed};
+use crate::disk::RealDisk;
 use crate::engine::{Engine, Stores, lock};
 use crate::error::StorageError;
 use crate::keys::{FjallKeys, KeyRange, prefix_range, user_key, user_prefix};
@@ -57,8 +55,7 @@ impl Storage {
         Self { backend: Backend::Memory(Arc::new(Model::new(clock))) }
     }
 
-    /// Opens a data folder, or makes it: cuts what a crash left unfinished, replays the journal, starts two threads. In a
-    /// runtime, which has to look at sockets, a task of it tells who waits for a commit.
+    /// Opens a data folder, or makes it: cuts what a crash left unfinished, replays the journal, starts two threads.
     /// Reads the disk: not for an async worker.
     ///
     /// # Errors
@@ -68,10 +65,7 @@ impl Storage {
         let lock_file = take_folder(&options.folder)?;
         let disk = Arc::new(RealDisk::new(&options.folder));
         let keys = Arc::new(FjallKeys::open(&options.folder.join("keys"), options.cache_bytes)?);
-        let (mut engine, report) = recovery::recover(Stores { options, clock, disk, keys })?;
-        if let Ok(runtime) = Handle::try_current() {
-            engine.acknowledgements = Acknowledgements::by(&runtime).map_err(failed("open", "a pipe"))?;
-        }
+        let (engine, report) = recovery::recover(Stores { options, clock, disk, keys })?;
         let engine = Arc::new(engine);
         let threads = Mutex::new(Some(Threads::start(&engine)?));
         let running = Running { engine, threads, _lock_file: lock_file };

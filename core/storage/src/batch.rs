@@ -46,6 +46,11 @@ impl Head {
         })
     }
 
+    /// Whether the checksum covers its place, as all do but those of earlier versions.
+    pub(crate) fn is_placed(&self) -> bool {
+        self.magic != UNPLACED
+    }
+
     /// The first place in `bytes` where a head may begin.
     pub(crate) fn find(bytes: &[u8]) -> Option<usize> {
         bytes.windows(MAGIC_START.len()).position(|window| window == MAGIC_START)

@@ -15,10 +15,15 @@ use crate::error::StorageError;
 use crate::journal_copy;
 use crate::segment::{Place, Reach, Segment, sound};
 
+/// Bytes of a head.
+const HEAD_BYTES: u64 = HEAD as u64;
 /// Bytes that are looked through at once.
 const WINDOW_BYTES: u64 = 1 << 20;
 /// Damaged parts of a segment whose records are looked for in the journal while a node runs; each costs a look through it.
 const COPIES_MAX: usize = 8;
+/// Bytes of what may be a batch that the search for the next one checks; what is behind is given up then. Anybody's records may hold
+/// what looks like batches.
+const SEARCHED_BYTES_MAX: u64 = 4 << 30;
 /// Bytes of such records that one part may keep in memory.
 const COPY_BYTES_MAX: usize = 2 << 20;
 
@@ -138,24 +143,37 @@ fn next_sound(
         file.read_at(&mut bytes, position).map_err(failed("read", &segment.path))?;
         Ok::<_, StorageError>(Bytes::from(bytes))
     };
+    // Batches of earlier versions stand in front of others only. What a record carries could pass for one of them.
+    let unplaced = match reach.bytes {
+        ..HEAD_BYTES => true,
+        _ => Head::read(&read(0, HEAD_BYTES)?).is_none_or(|first| !first.is_placed()),
+    };
+    let may_be = |head: &Head, place: u64| {
+        head.base_offset >= from.offset
+            && head.next_offset().is_some_and(|next| next <= reach.next)
+            && place + head.length() <= reach.bytes
+            && (unplaced || head.is_placed())
+    };
+    let mut left = SEARCHED_BYTES_MAX;
     let mut position = from.position.saturating_add(1);
-    while position.saturating_add(HEAD as u64) <= reach.bytes {
+    while position.saturating_add(HEAD_BYTES) <= reach.bytes {
         let window = read(position, WINDOW_BYTES.min(reach.bytes - position))?;
         let mut at = 0;
         while let Some(found) = Head::find(window.get(at..).unwrap_or_default()) {
             at += found;
             let place = position + at as u64;
-            let head = window.get(at..).and_then(Head::read).filter(|head| head.base_offset >= from.offset);
-            if let Some(head) = head.filter(|head| place + head.length() <= reach.bytes)
-                && sound(&head, &read(place, head.needed())?, place, reach).is_some()
-            {
-                let (offset, append_time) = (head.base_offset, head.append_time);
-                return Ok(Some(Place { position: place, offset, append_time }));
+            let head = window.get(at..).and_then(Head::read).filter(|head| may_be(head, place));
+            if let Some(head) = head.filter(|head| head.needed() <= left) {
+                left -= head.needed();
+                if sound(&head, &read(place, head.needed())?, place, reach).is_some() {
+                    let (offset, append_time) = (head.base_offset, head.append_time);
+                    return Ok(Some(Place { position: place, offset, append_time }));
+                }
             }
             at += 1;
         }
         // A head may lie across the border of two windows.
-        position += (window.len() as u64).saturating_sub(HEAD as u64 - 1).max(1);
+        position += (window.len() as u64).saturating_sub(HEAD_BYTES - 1).max(1);
     }
     Ok(None)
 }

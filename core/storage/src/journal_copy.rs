@@ -39,7 +39,8 @@ fn collect(
     // What stands in a file behind the begin of the next one was refused.
     let mut before = u64::MAX;
     for number in journal::list(disk, &mut Found::default())?.into_iter().rev() {
-        let bytes = journal::read_file(disk, number)?;
+        // The oldest files are given back while they are looked for: all before this one are gone, too.
+        let Ok(bytes) = journal::read_file(disk, number) else { break };
         let first_lsn = journal::read_header(&bytes, number)?;
         let mut position = FILE_HEADER;
         while position < bytes.len() {

@@ -166,7 +166,8 @@ impl Log {
             (state.first, state.segments.clone())
         };
         for segment in segments.iter().rev().filter(|segment| segment.has_records()) {
-            if segment.first_time(disk)? < time {
+            // Where all of a segment is lost nobody knows how old it was; the one before it tells.
+            if segment.first_time(disk)?.is_some_and(|begins| begins < time) {
                 if let Some(offset) = segment.offset_at_time(disk, time)? {
                     return Ok(offset.max(first));
                 }

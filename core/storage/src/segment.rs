@@ -139,17 +139,19 @@ impl Segment {
         Ok(batches)
     }
 
-    /// The append time of its first batch.
-    pub(crate) fn first_time(&self, disk: &dyn Disk) -> Result<Millis, StorageError> {
+    /// The append time of its first batch; `None` when that is lost and nobody knows it.
+    pub(crate) fn first_time(&self, disk: &dyn Disk) -> Result<Option<Millis>, StorageError> {
+        // What stands for a segment that is lost altogether has no time.
+        let known = |time: Millis| (time > 0).then_some(time);
         if let Some(first) = lock(&self.index).as_ref().and_then(|index| index.first()) {
-            return Ok(first.append_time);
+            return Ok(known(first.append_time));
         }
         let mut time = 0;
         self.walk(disk, self.begin(), INDEX_BYTES, |found, _| {
             time = found.first().map_or(0, |(_, batch)| batch.append_time);
             ControlFlow::Break(())
         })?;
-        Ok(time)
+        Ok(known(time))
     }
 
     /// The offset of the first batch with that append time or a later one.

@@ -126,18 +126,40 @@ fn zeros_over_several_batches_and_a_short_file_cost_what_stood_there() {
     file.set_length(begin + 7).unwrap();
     let short = Segment::existing(LOG, 10, Reach { bytes: begin + 7, ..reach });
     assert_eq!(read(&short, &disk, 10), (all[..1].to_vec(), reach.next - all[1].base_offset));
+    // Of one that is lost altogether nobody knows how old it was, so that no age takes those before it.
+    assert_eq!(Segment::existing(LOG, 10, reach).first_time(&disk).unwrap(), Some(100));
+    file.write_at(&vec![0; begin as usize], 0).unwrap();
+    assert_eq!(Segment::existing(LOG, 10, Reach { bytes: begin, ..reach }).first_time(&disk).unwrap(), None);
     file.set_length(0).unwrap();
     let empty = Segment::existing(LOG, 10, Reach { bytes: 0, ..reach });
     assert_eq!(read(&empty, &disk, 10), (Vec::new(), reach.next - 10));
 }
 
+/// The same bytes as an earlier version would have written each batch of them.
+fn unplaced(batches: &[RecordBatch]) -> Vec<u8> {
+    let mut content = Vec::new();
+    for batch in batches {
+        let begin = content.len();
+        content.extend(encode(std::slice::from_ref(batch), begin as u64));
+        content[begin..begin + 4].copy_from_slice(b"msb1");
+        let sum = checksum(&content[begin + 8..]);
+        content[begin + 4..begin + 8].copy_from_slice(&sum.to_le_bytes());
+    }
+    content
+}
+
 #[test]
 fn what_a_record_carries_does_not_pass_for_a_batch() {
     // A payload that is a part of a segment itself, with offsets that would fit.
-    let carried = encode(&batches(3, b"carried"), 0);
+    for carried in [encode(&batches(3, b"carried"), 0), unplaced(&batches(1, b"carried"))] {
+        carried_is_passed_over(&carried);
+    }
+}
+
+fn carried_is_passed_over(carried: &[u8]) {
     let mut all = batches(2, b"value");
     let mut records = EncodedRecords::default();
-    records.push(b"", b"", &carried);
+    records.push(b"", b"", carried);
     let (bytes, count) = records.freeze();
     all.insert(0, RecordBatch { base_offset: 10, count, append_time: 1, bytes });
     let mut next = 10;
@@ -147,6 +169,7 @@ fn what_a_record_carries_does_not_pass_for_a_batch() {
     }
     let (disk, reach) = written(&all);
     let segment = Segment::existing(LOG, 10, reach);
+    // The magic stays, so that the segment is known to be of today's batches.
     disk.flip(&segment.path, 9, 0);
     assert_eq!(read(&segment, &disk, 10), (all[1..].to_vec(), 1));
 }
@@ -154,14 +177,7 @@ fn what_a_record_carries_does_not_pass_for_a_batch() {
 #[test]
 fn segments_of_earlier_versions_are_read() {
     let all = batches(5, b"value");
-    let mut content = Vec::new();
-    for batch in &all {
-        let begin = content.len();
-        content.extend(encode(std::slice::from_ref(batch), begin as u64));
-        content[begin..begin + 4].copy_from_slice(b"msb1");
-        let sum = checksum(&content[begin + 8..]);
-        content[begin + 4..begin + 8].copy_from_slice(&sum.to_le_bytes());
-    }
+    let content = unplaced(&all);
     let disk = SimulatedDisk::default();
     let reach = Reach { bytes: content.len() as u64, next: all[4].next_offset() };
     let segment = Segment::existing(LOG, 10, reach);

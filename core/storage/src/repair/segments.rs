@@ -12,6 +12,7 @@ use crate::checkpoint::LogRecord;
 use crate::damage::{Damaged, SegmentDamage, lost};
 use crate::disk::{Disk, failed};
 use crate::error::StorageError;
+use crate::journal_copy;
 use crate::recovery::segments;
 use crate::segment::Segment;
 use crate::segment_writer::encode;
@@ -33,7 +34,9 @@ impl DamagedSegments {
         for (&log, record) in records {
             for segment in segments(disk, log, record)?.0 {
                 segment.verify(disk)?;
-                let (is_last, parts) = (segment.base == record.segment_base, segment.damaged());
+                let parts: Vec<Arc<Damaged>> =
+                    segment.damaged().into_iter().map(|part| searched(disk, log, part)).collect();
+                let is_last = segment.base == record.segment_base;
                 if !parts.is_empty() {
                     found.push(DamagedSegment { segment, is_last, parts });
                 }
@@ -68,6 +71,18 @@ impl DamagedSegments {
             disk.sync_dir(&folder).map_err(failed("sync", &folder))?;
         }
         Ok(())
+    }
+}
+
+/// A part with its records, if the journal has them: a running node looks for few and small parts only, but what a repair does
+/// not find is given up for good.
+fn searched(disk: &dyn Disk, log: LogId, part: Arc<Damaged>) -> Arc<Damaged> {
+    if part.is_copied() {
+        return part;
+    }
+    match journal_copy::find(disk, log, part.from.offset..part.to.offset, usize::MAX) {
+        Some(stand_in) => Arc::new(Damaged { from: part.from, to: part.to, stand_in }),
+        None => part,
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion_common::ScalarValue;
 use datafusion_expr::Operator as Comparison;
-use datafusion_physical_expr::expressions::binary;
+use datafusion_physical_expr::expressions::{Column, binary};
 
 use super::plan_order::time_key;
 use super::plan_select::Selected;
@@ -86,6 +86,7 @@ fn is_rowtime(operator: &Operator) -> Vec<bool> {
         Operator::WindowAggregate(aggregate) => aggregate.columns.as_slice(),
         _ => &[],
     };
-    let is_time = |value: &ScalarExpr| value.physical.to_string().starts_with(ROWTIME);
+    let is_time =
+        |value: &ScalarExpr| value.physical.downcast_ref::<Column>().is_some_and(|column| column.name() == ROWTIME);
     columns.iter().map(|(_, value)| is_time(value)).collect()
 }

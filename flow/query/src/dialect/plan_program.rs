@@ -24,6 +24,8 @@ pub(super) struct Planner<'a> {
     pub(super) sql: &'a str,
     pub(super) inputs: &'a [InputSchema],
     pub(super) sources: Vec<Read>,
+    /// Queries that are planned inside of each other, by streams and by `SELECT`s inside `FROM`.
+    pub(super) depth: usize,
     pub(super) references: Vec<(SourcePlan, RowScope)>,
     pub(super) steps: Vec<Step>,
     outputs: Vec<OutputPlan>,
@@ -55,7 +57,23 @@ impl<'a> Planner<'a> {
         let unread = errors.iter().any(|error| error.code != PlanErrorCode::Empty);
         let tables = Tables::default();
         let missing = Vec::new();
-        Self { dialect, sql, inputs, sources, references, steps, outputs, named, tables, open, errors, missing, unread }
+        let depth = 0;
+        Self {
+            dialect,
+            sql,
+            inputs,
+            sources,
+            depth,
+            references,
+            steps,
+            outputs,
+            named,
+            tables,
+            open,
+            errors,
+            missing,
+            unread,
+        }
     }
 
     /// Plans all statements.
@@ -247,10 +265,16 @@ impl<'a> Planner<'a> {
 
     /// Whether columns of what a step reads are not known, however many steps are between.
     pub(super) fn reads_unknown(&self, step: usize) -> bool {
-        self.steps[step].inputs.iter().any(|input| match input {
-            StepInput::Source(source) => self.sources[*source].scope.open,
-            StepInput::Step(before) => self.reads_unknown(*before),
-        })
+        // Forward, each step once: several may read one.
+        let mut unknown = Vec::with_capacity(step + 1);
+        for plan in &self.steps[..=step] {
+            let open = plan.inputs.iter().any(|input| match input {
+                StepInput::Source(source) => self.sources[*source].scope.open,
+                StepInput::Step(before) => unknown[*before],
+            });
+            unknown.push(open);
+        }
+        unknown[step]
     }
 
     /// One step for the rows of several, which have to have the same columns.

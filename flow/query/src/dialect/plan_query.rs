@@ -19,7 +19,10 @@ use super::window_call::one_for_each;
 use crate::error::{PlanError, PlanErrorCode};
 use crate::expression::scope::RowScope;
 use crate::expression::{Binder, Scope};
-use crate::plan::{Operator, ROWTIME, ScalarExpr, StepInput};
+use crate::plan::{Operator, ROWTIME, ScalarExpr, Step, StepInput};
+
+/// How deep streams and queries that read each other may stand before the stack of a thread is at its end.
+const DEPTH_MAX: usize = 64;
 
 impl Planner<'_> {
     /// The steps of a query, whose rows together are its result; `None` when it has mistakes.
@@ -29,6 +32,19 @@ impl Planner<'_> {
         target: Option<&Target>,
         statements: &[Statement],
     ) -> Option<Vec<usize>> {
+        if self.depth == DEPTH_MAX {
+            let at = query.selects.first()?.at;
+            let message = format!("streams and queries stand more than {DEPTH_MAX} deep inside of each other");
+            self.errors.push(PlanError::new(PlanErrorCode::TooLarge, at, message));
+            return None;
+        }
+        self.depth += 1;
+        let steps = self.query_of(query, target, statements);
+        self.depth -= 1;
+        steps
+    }
+
+    fn query_of(&mut self, query: &Query, target: Option<&Target>, statements: &[Statement]) -> Option<Vec<usize>> {
         if query.order_by.is_empty() {
             return self.selects_of(query, target, statements);
         }
@@ -178,50 +194,17 @@ impl Planner<'_> {
     /// The scope of a step's rows, where columns that are the row's time stand for it.
     pub(super) fn inner_scope(&self, step: usize, name: &str) -> RowScope {
         let scope = step_scope(self.dialect, name, &self.steps[step].schema);
-        let clocks = self.clocks(step);
+        let clocks = self.clocks(step).pop().unwrap_or_default();
         let clocks = (0..clocks.len()).filter(|place| clocks[*place]).collect();
         RowScope { clocks, open: self.reads_unknown(step), ..scope }
     }
 
-    /// By column of a step whether it is the row's time.
-    fn clocks(&self, step: usize) -> Vec<bool> {
-        let step = &self.steps[step];
-        let visible = step.schema.fields().len() - 1;
-        if let Operator::Union = step.operator {
-            let mut clocks = vec![true; visible];
-            for input in &step.inputs {
-                let own = if let StepInput::Step(before) = input { self.clocks(*before) } else { Vec::new() };
-                clocks.iter_mut().enumerate().for_each(|(place, clock)| *clock &= own.get(place) == Some(&true));
-            }
-            return clocks;
+    /// By step up to this one and by column, whether that is the row's time. Each step is looked at once: several may read it.
+    fn clocks(&self, step: usize) -> Vec<Vec<bool>> {
+        let mut clocks: Vec<Vec<bool>> = Vec::with_capacity(step + 1);
+        for step in &self.steps[..=step] {
+            clocks.push(clocks_of(step, &clocks));
         }
-        let before = || match step.inputs.first() {
-            Some(StepInput::Step(before)) => self.clocks(*before),
-            _ => Vec::new(),
-        };
-        let of = |columns: &[(String, ScalarExpr)]| -> Vec<bool> {
-            let before = before();
-            let is_time = |(_, value): &(String, ScalarExpr)| {
-                let column = value.physical.downcast_ref::<Column>();
-                column.is_some_and(|column| column.name() == ROWTIME || before.get(column.index()) == Some(&true))
-            };
-            columns.iter().map(is_time).collect()
-        };
-        let mut clocks = match &step.operator {
-            Operator::Project { rowtime: None, columns, .. } => of(columns),
-            Operator::Analytic(analytic) => of(&analytic.columns),
-            Operator::Sort(sort) if sort.stretch_ms.is_none() => of(&sort.columns),
-            Operator::Scored(scored) => of(&scored.columns),
-            // Its columns are over groups, whose time is their window's end.
-            Operator::WindowAggregate(aggregate) => {
-                let is_time = |value: &ScalarExpr| {
-                    value.physical.downcast_ref::<Column>().is_some_and(|column| column.name() == ROWTIME)
-                };
-                aggregate.columns.iter().map(|(_, value)| is_time(value)).collect()
-            }
-            _ => Vec::new(),
-        };
-        clocks.resize(visible, false);
         clocks
     }
 
@@ -248,4 +231,44 @@ impl Planner<'_> {
 fn renamed(schema: &SchemaRef, names: Vec<String>) -> SchemaRef {
     let fields = schema.fields().iter().zip(names);
     crate::plan::with_rowtime(fields.map(|(field, name)| field.as_ref().clone().with_name(name)))
+}
+
+/// By column of a step whether it is the row's time, where that is known of the steps before.
+fn clocks_of(step: &Step, known: &[Vec<bool>]) -> Vec<bool> {
+    let visible = step.schema.fields().len() - 1;
+    if let Operator::Union = step.operator {
+        let mut clocks = vec![true; visible];
+        for input in &step.inputs {
+            let own: &[bool] = if let StepInput::Step(before) = input { &known[*before] } else { &[] };
+            clocks.iter_mut().enumerate().for_each(|(place, clock)| *clock &= own.get(place) == Some(&true));
+        }
+        return clocks;
+    }
+    let before: &[bool] = match step.inputs.first() {
+        Some(StepInput::Step(before)) => &known[*before],
+        _ => &[],
+    };
+    let of = |columns: &[(String, ScalarExpr)]| -> Vec<bool> {
+        let is_time = |(_, value): &(String, ScalarExpr)| {
+            let column = value.physical.downcast_ref::<Column>();
+            column.is_some_and(|column| column.name() == ROWTIME || before.get(column.index()) == Some(&true))
+        };
+        columns.iter().map(is_time).collect()
+    };
+    let mut clocks = match &step.operator {
+        Operator::Project { rowtime: None, columns, .. } => of(columns),
+        Operator::Analytic(analytic) => of(&analytic.columns),
+        Operator::Sort(sort) if sort.stretch_ms.is_none() => of(&sort.columns),
+        Operator::Scored(scored) => of(&scored.columns),
+        // Its columns are over groups, whose time is their window's end.
+        Operator::WindowAggregate(aggregate) => {
+            let is_time = |value: &ScalarExpr| {
+                value.physical.downcast_ref::<Column>().is_some_and(|column| column.name() == ROWTIME)
+            };
+            aggregate.columns.iter().map(|(_, value)| is_time(value)).collect()
+        }
+        _ => Vec::new(),
+    };
+    clocks.resize(visible, false);
+    clocks
 }

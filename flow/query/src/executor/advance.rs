@@ -23,8 +23,9 @@ pub(super) type Handed = BTreeMap<i64, Vec<usize>>;
 /// The steps that wait for time to pass whose rows an output holds as they come or after steps that keep nothing.
 fn origins(program: &Program, output: usize) -> BTreeSet<usize> {
     let mut found = BTreeSet::new();
-    let mut left: Vec<usize> = program.outputs[output].step.into_iter().collect();
-    while let Some(step) = left.pop() {
+    let mut left: BTreeSet<usize> = program.outputs[output].step.into_iter().collect();
+    // The last first: all that read a step come behind it, so each is looked at once.
+    while let Some(step) = left.pop_last() {
         let plan = &program.steps[step];
         if matches!(plan.operator, Operator::Join(_)) || Timed::waits(&plan.operator) {
             found.insert(step);

@@ -120,8 +120,11 @@ impl Attempts {
             rest = behind;
             attempt.advance(row, at, own, nodes)?;
             all += attempt.ways.len();
+            if all > WAYS_OF_KEY_MAX {
+                return Err(TooMuch::WaysOfKey);
+            }
         }
-        if all > WAYS_OF_KEY_MAX { Err(TooMuch::WaysOfKey) } else { Ok(()) }
+        Ok(())
     }
 
     /// Ends the attempts whose matches may have no row of that time or later.

@@ -201,11 +201,13 @@ impl PatternMatch {
         }
         for (variable, (ways, matches)) in asked {
             let Condition::OfMatch(condition) = &self.plan.variables[variable].condition else { continue };
-            let mut columns = self.columns(&matches);
+            // No condition reads which kinds a match's rows are; written out they are long.
+            let mut columns = self.columns(&matches, false);
             columns.push(Arc::new(TimestampMillisecondArray::from(vec![time; matches.len()])));
             let matches = RecordBatch::try_new(Arc::clone(&self.plan.schema), columns)?;
             let (is_true, failed) = true_rows(condition, &matches)?;
-            errors.extend(failed.into_iter().map(|error| (time, error)));
+            // What is wrong with a row is told once, on however many ways it was looked at.
+            errors.extend(failed.into_iter().next().map(|error| (time, error)));
             ways.into_iter().zip(is_true).for_each(|(way, is_true)| fits[way] = is_true);
         }
         Ok(fits)
@@ -242,14 +244,14 @@ impl PatternMatch {
     }
 
     /// Matches as columns of the plan's schema, without their times.
-    fn columns(&self, matches: &[Taken]) -> Vec<ArrayRef> {
+    fn columns(&self, matches: &[Taken], lists: bool) -> Vec<ArrayRef> {
         let kept = self.kept.iter().enumerate().map(|(place, data_type)| {
             let mut builder = Builder::new(data_type);
             matches.iter().for_each(|taken| builder.take(&mut &*taken.values[place]));
             builder.finish()
         });
         let mut columns: Vec<ArrayRef> = kept.collect();
-        columns.push(match self.plan.lists_variables {
+        columns.push(match lists {
             true => Arc::new(matches.iter().map(|taken| Some(self.listed(taken))).collect::<LargeStringArray>()),
             false => new_null_array(&VALUE, matches.len()),
         });
@@ -278,7 +280,7 @@ impl PatternMatch {
         let part = |(times, matches): (&[i64], &[Taken])| Closed {
             starts: times.to_vec(),
             ends: times.to_vec(),
-            columns: self.columns(matches),
+            columns: self.columns(matches, self.plan.lists_variables),
             errors: Vec::new(),
             stops: None,
         };
@@ -290,7 +292,7 @@ impl PatternMatch {
             closed.push(Closed {
                 starts: Vec::new(),
                 ends: Vec::new(),
-                columns: self.columns(&[]),
+                columns: self.columns(&[], false),
                 errors,
                 stops: None,
             });

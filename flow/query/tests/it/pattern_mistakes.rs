@@ -131,12 +131,12 @@ fn a_plan_is_shown() {
          PATTERN (A+ B .) DEFINE A AS A.price > 1, B AS B.price > MAX(A.price)",
     );
     let shown = explain(&plan(QueryDialect::StreamAnalytics, &sql, &[input]).unwrap(), &EventOrder::default());
-    let expected = "step 0 reads trades: a row for each match of a pattern of rows of each symbol
-  A: A.price > 1
-  B: B.price > MAX(A.price)
-  .: any row
-  p = LAST(A.price)
-  state: 3 value(s) for each row at which a match may begin, less than 60000 ms old
+    let expected = "step 0: a row for each match of a pattern of rows of each symbol
+      │  A: A.price > 1
+      │  B: B.price > MAX(A.price)
+      │  .: any row
+      │  p = LAST(A.price)
+      │  state: 3 value(s) for each row at which a match may begin, less than 60000 ms old
 ";
     assert!(shown.contains(expected), "{shown}");
 }

@@ -90,3 +90,27 @@ fn the_longest_texts_are_answered() {
         answer(QueryDialect::StreamAnalytics, &text);
     }
 }
+
+#[test]
+fn queries_inside_of_each_other_are_answered() {
+    // Streams that are declared before those that they read, each by queries inside of it.
+    let inside =
+        |stream: usize| format!("{}SELECT * FROM S{}{}", "SELECT * FROM (".repeat(15), stream + 1, ")".repeat(15));
+    let stream =
+        |number: usize| format!("CREATE STREAM S{number};CREATE PUMP P AS INSERT INTO S{number} {};", inside(number));
+    let deep: String = (0..300).map(stream).collect();
+    let errors = plan(QueryDialect::Kinesis, &deep, &[input()]).unwrap_err();
+    assert!(errors.iter().any(|error| error.code == PlanErrorCode::TooLarge), "{:?}", errors[0]);
+    // Each stream is read twice by the next one: as a tree there would be 2^40 of them.
+    let first = "CREATE STREAM S0(A BIGINT);CREATE PUMP P AS INSERT INTO S0 SELECT STREAM A FROM S;".to_owned();
+    let twice = |number: usize| {
+        let before = number - 1;
+        format!(
+            "CREATE STREAM S{number}(A BIGINT);CREATE PUMP P AS INSERT INTO S{number}
+             SELECT STREAM * FROM S{before} UNION ALL SELECT STREAM * FROM S{before};"
+        )
+    };
+    let last = "CREATE STREAM O(A BIGINT);CREATE PUMP P AS INSERT INTO O SELECT STREAM * FROM (SELECT STREAM * FROM S40) AS q;";
+    let wide: String = std::iter::once(first).chain((1..41).map(twice)).chain([last.to_owned()]).collect();
+    answer(QueryDialect::Kinesis, &wide);
+}

@@ -109,7 +109,7 @@ mod tests {
         let found = [(1, r#"{"a":1}"#), (2, r#"{"a":9}"#), (3, r#"{"a":3}"#)];
         let rows = compared(&[r#"{"a":1}"#, r#"{"a":2}"#, r#"{"a":3}"#], &found);
         let text = |a: i64| format!("{{\"a\":{a}}}");
-        assert_eq!(rows, [Same(text(1)), Besides(text(9)), Missing(text(2)), Same(text(3))]);
+        assert_eq!(rows, [Same(text(1)), Missing(text(2)), Besides(text(9)), Same(text(3))]);
         assert_eq!(compared(&[], &[(1, "{}")]), [Besides("{}".to_owned())]);
         assert_eq!(compared(&["{}"], &[]), [Missing("{}".to_owned())]);
     }

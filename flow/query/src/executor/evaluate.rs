@@ -55,10 +55,11 @@ pub(super) fn by_row<T: Pieces>(
             Err(error) => errors.push(error.strip_backtrace()),
         }
     }
-    if errors.is_empty() {
-        // No row fails on its own: the fault is the plan's.
+    if errors.is_empty() && pieces.is_empty() {
+        // There is no row that could be at fault: the plan is.
         return Err(ExecuteError::Plan(first_error.strip_backtrace()));
     }
+    // That no row fails on its own happens: a script that took too many steps, or too long, may have more of them the next time.
     if pieces.is_empty() {
         let empty = rows.slice(0, 0);
         let made = compute(&empty).map_err(|error| ExecuteError::Plan(error.strip_backtrace()))?;
@@ -160,5 +161,21 @@ mod tests {
         assert!(batches[0].is_none() && batches[1].is_some(), "{batches:?}");
         assert_eq!(batches[1..], [batches[1]; 3]);
         assert_eq!(Batch::current(), None);
+    }
+
+    #[test]
+    fn what_fails_once_and_then_no_more_does_not_stop_the_query() {
+        let column: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+        let rows = RecordBatch::try_from_iter([("n", column)]).unwrap();
+        let calls = RefCell::new(0);
+        let compute = |rows: &RecordBatch| {
+            *calls.borrow_mut() += 1;
+            if *calls.borrow() == 1 { Err(DataFusionError::Execution("late".to_owned())) } else { Ok(rows.clone()) }
+        };
+        let (kept, made, errors) = by_row(&rows, compute).unwrap();
+        assert_eq!((kept, made, errors), (rows.clone(), rows, Vec::new()));
+        let none = RecordBatch::new_empty(Arc::new(Schema::empty()));
+        let broken = |_: &RecordBatch| Err::<RecordBatch, _>(DataFusionError::Execution("broken".to_owned()));
+        assert!(matches!(by_row(&none, broken), Err(ExecuteError::Plan(_))));
     }
 }

@@ -9,6 +9,7 @@ use datafusion_common::DataFusionError;
 
 use super::ExecuteError;
 use crate::plan::{ROWTIME, ScalarExpr, TIMESTAMP, WindowAggregate};
+use crate::script::Batch;
 
 /// What a computation over a batch gives; both kinds can be put together again from pieces.
 pub(super) trait Pieces: Sized {
@@ -41,6 +42,8 @@ pub(super) fn by_row<T: Pieces>(
         Err(error) => error,
     };
     let (mut kept, mut pieces, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+    // What scripts may take for all rows they may take for these rows together: results of every row are kept here.
+    let _batch = Batch::begin();
     for row in 0..rows.num_rows() {
         let one = rows.slice(row, 1);
         match compute(&one) {
@@ -52,10 +55,11 @@ pub(super) fn by_row<T: Pieces>(
             Err(error) => errors.push(error.strip_backtrace()),
         }
     }
-    if errors.is_empty() {
-        // No row fails on its own: the fault is the plan's.
+    if errors.is_empty() && pieces.is_empty() {
+        // There is no row that could be at fault: the plan is.
         return Err(ExecuteError::Plan(first_error.strip_backtrace()));
     }
+    // That no row fails on its own happens: a script that took too many steps, or too long, may have more of them the next time.
     if pieces.is_empty() {
         let empty = rows.slice(0, 0);
         let made = compute(&empty).map_err(|error| ExecuteError::Plan(error.strip_backtrace()))?;
@@ -133,4 +137,45 @@ pub(super) fn values(wanted: &[&ScalarExpr], rows: &RecordBatch) -> Result<Recor
     fields.push(Field::new(ROWTIME, TIMESTAMP, false));
     columns.push(rows.column(rows.num_columns() - 1).clone());
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[test]
+    fn scripts_are_bounded_for_rows_one_by_one_as_for_all_at_once() {
+        let column: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
+        let rows = RecordBatch::try_from_iter([("n", column)]).unwrap();
+        let batches = RefCell::new(Vec::new());
+        let compute = |rows: &RecordBatch| {
+            batches.borrow_mut().push(Batch::current());
+            let fails = rows.column(0).as_primitive::<Int64Type>().values().contains(&2);
+            if fails { Err(DataFusionError::Execution("two".to_owned())) } else { Ok(rows.clone()) }
+        };
+        let (kept, _, errors) = by_row(&rows, compute).unwrap();
+        assert_eq!((kept.num_rows(), errors.len()), (2, 1));
+        let batches = batches.into_inner();
+        assert!(batches[0].is_none() && batches[1].is_some(), "{batches:?}");
+        assert_eq!(batches[1..], [batches[1]; 3]);
+        assert_eq!(Batch::current(), None);
+    }
+
+    #[test]
+    fn what_fails_once_and_then_no_more_does_not_stop_the_query() {
+        let column: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+        let rows = RecordBatch::try_from_iter([("n", column)]).unwrap();
+        let calls = RefCell::new(0);
+        let compute = |rows: &RecordBatch| {
+            *calls.borrow_mut() += 1;
+            if *calls.borrow() == 1 { Err(DataFusionError::Execution("late".to_owned())) } else { Ok(rows.clone()) }
+        };
+        let (kept, made, errors) = by_row(&rows, compute).unwrap();
+        assert_eq!((kept, made, errors), (rows.clone(), rows, Vec::new()));
+        let none = RecordBatch::new_empty(Arc::new(Schema::empty()));
+        let broken = |_: &RecordBatch| Err::<RecordBatch, _>(DataFusionError::Execution("broken".to_owned()));
+        assert!(matches!(by_row(&none, broken), Err(ExecuteError::Plan(_))));
+    }
 }

@@ -9,6 +9,7 @@ use rquickjs::{
     CatchResultExt as _, CaughtError, Coerced, Context, Ctx, FromJs, Function, Object, Persistent, Runtime, Value,
 };
 
+use super::bounds::{Bounds, Meter, Watch};
 use super::{FunctionError, ScriptError};
 use crate::decode;
 
@@ -19,18 +20,8 @@ const PRELUDE: &str = include_str!("prelude.js");
 const MEMORY_BYTES_MAX: usize = 64 << 20;
 /// The stack of a script: far below that of the thread.
 const STACK_BYTES_MAX: usize = 512 << 10;
-/// The engine looks at the meter once in so many steps: calls, and turns of loops.
-const POLL_STEPS: u32 = 10_000;
-/// Polls that one call may take: some tenths of a second. Counted and not timed, so that the same rows fail on any machine.
-const CALL_POLLS_MAX: u32 = 1_000;
-/// Polls that all calls for the rows which are computed at once may take: a minute.
-const BATCH_POLLS_MAX: u32 = 200_000;
-/// Calls that took too many steps, after which the query stops: rows that fail one by one would hold it up for ever.
-const OVERRUNS_MAX: u32 = 32;
 /// The longest result as JSON, bytes.
 const RESULT_BYTES_MAX: usize = 1 << 20;
-/// What the results of one batch may be together, bytes.
-const RESULTS_BYTES_MAX: usize = 64 << 20;
 /// Characters of a script's message that are told.
 const MESSAGE_CHARS_MAX: usize = 300;
 
@@ -41,7 +32,7 @@ pub(crate) type Answer = Result<Option<String>, ScriptError>;
 pub(super) struct Machine {
     worlds: Vec<World>,
     meter: Rc<Meter>,
-    overruns: u32,
+    bounds: Bounds,
     _runtime: Runtime,
 }
 
@@ -52,36 +43,26 @@ struct World {
     /// What the prelude made of the script.
     driver: Persistent<Object<'static>>,
     context: Context,
+    /// What its calls for the latest batch took.
+    taken: Cell<Taken>,
 }
 
-/// How many polls were taken.
-#[derive(Default)]
-struct Meter {
-    call: Cell<u32>,
-    batch: Cell<u32>,
-}
-
-impl Meter {
-    /// Counts one; says whether that is too many.
-    fn poll(&self) -> bool {
-        self.call.set(self.call.get() + 1);
-        self.batch.set(self.batch.get() + 1);
-        self.overran() || self.batch.get() > BATCH_POLLS_MAX
-    }
-
-    fn overran(&self) -> bool {
-        self.call.get() > CALL_POLLS_MAX
-    }
+/// What the calls for a batch took so far.
+#[derive(Debug, Default, Clone, Copy)]
+struct Taken {
+    batch: Option<u64>,
+    polls: u32,
+    bytes: usize,
 }
 
 impl Machine {
     /// Reads the scripts and runs their outermost statements.
-    pub(super) fn new(functions: &[QueryFunction]) -> Result<Self, FunctionError> {
+    pub(super) fn new(functions: &[QueryFunction], bounds: Bounds, watch: Watch) -> Result<Self, FunctionError> {
         let name = functions.first().map(|function| function.name.clone()).unwrap_or_default();
         let runtime = Runtime::new().map_err(|error| FunctionError { name, reason: error.to_string() })?;
         runtime.set_memory_limit(MEMORY_BYTES_MAX);
         runtime.set_max_stack_size(STACK_BYTES_MAX);
-        let meter = Rc::new(Meter::default());
+        let meter = Rc::new(Meter::new(bounds, watch));
         let polled = Rc::clone(&meter);
         runtime.set_interrupt_handler(Some(Box::new(move || polled.poll())));
         let world = |function: &QueryFunction| {
@@ -89,14 +70,20 @@ impl Machine {
                 .map_err(|reason| FunctionError { name: function.name.clone(), reason })
         };
         let worlds = functions.iter().map(world).collect::<Result<_, _>>()?;
-        Ok(Self { worlds, meter, overruns: 0, _runtime: runtime })
+        Ok(Self { worlds, meter, bounds, _runtime: runtime })
     }
 
-    /// Calls a function for each row; the first call that fails is the last.
-    pub(super) fn call(&mut self, place: usize, rows: &[String], times: &[usize]) -> Result<Vec<Answer>, ScriptError> {
+    /// Calls a function for each row; the first call that fails is the last. Calls with the same `batch` are counted together.
+    pub(super) fn call(
+        &mut self,
+        place: usize,
+        rows: &[String],
+        times: &[usize],
+        batch: Option<u64>,
+    ) -> Result<Vec<Answer>, ScriptError> {
         let times: Vec<u32> = times.iter().map(|place| *place as u32).collect();
         self.answers(
-            place,
+            (place, batch),
             rows,
             |ctx, driver, row: &String| {
                 let call: Function = driver.get("call").catch(ctx)?;
@@ -119,17 +106,17 @@ impl Machine {
     ) -> Result<Vec<Answer>, ScriptError> {
         let meter = Rc::clone(&self.meter);
         self.answers(
-            place,
+            (place, None),
             groups,
             |ctx, driver, group: &Vec<(i64, String)>| {
                 let method = |name: &str| driver.get::<_, Function>(name).catch(ctx);
                 let (begin, add, result) = (method("begin")?, method("add")?, method("result")?);
                 begin.call::<_, ()>(()).catch(ctx)?;
                 for (time, value) in group {
-                    meter.call.set(0);
+                    meter.begin();
                     add.call::<_, Value>((value.as_str(), *time as f64)).catch(ctx)?;
                 }
-                meter.call.set(0);
+                meter.begin();
                 result.call(()).catch(ctx)
             },
             false,
@@ -139,50 +126,66 @@ impl Machine {
     /// The outcome for each of some items; `stops`: none behind the first that fails.
     fn answers<T>(
         &mut self,
-        place: usize,
+        (place, batch): (usize, Option<u64>),
         items: &[T],
         compute: impl for<'js> Fn(&Ctx<'js>, &Object<'js>, &T) -> Result<Option<String>, CaughtError<'js>>,
         stops: bool,
     ) -> Result<Vec<Answer>, ScriptError> {
         let defect = |error: rquickjs::Error| ScriptError::Query(error.to_string());
         let world = self.worlds.get(place).ok_or_else(|| ScriptError::Query("there is no such function".to_owned()))?;
-        let (meter, overruns, called) = (&self.meter, &mut self.overruns, &world.called);
-        meter.batch.set(0);
-        world.context.with(|ctx| {
+        let (meter, bounds) = (&self.meter, &self.bounds);
+        let before = world.taken.get();
+        let mut taken =
+            if batch.is_some() && before.batch == batch { before } else { Taken { batch, ..Taken::default() } };
+        meter.resume(taken.polls);
+        let answers = world.context.with(|ctx| {
             let driver = world.driver.clone().restore(&ctx).map_err(defect)?;
-            let (mut answers, mut bytes) = (Vec::with_capacity(items.len()), 0);
+            let mut answers = Vec::with_capacity(items.len());
             for item in items {
-                meter.call.set(0);
-                let computed = compute(&ctx, &driver, item).map_err(|error| reason(&ctx, error));
-                // What it has left to be done later is done now or never.
-                while !meter.overran() && ctx.execute_pending_job() {}
-                let answer = if meter.overran() {
-                    *overruns += 1;
-                    Err(overrun(called, *overruns))
-                } else {
-                    computed.and_then(checked).map_err(|reason| ScriptError::Row(format!("{called}: {reason}")))
-                };
-                bytes += answer.as_ref().map_or(0, |json| json.as_ref().map_or(0, String::len));
-                if let Some(beyond) = beyond_batch(meter, bytes) {
-                    return Err(ScriptError::Query(format!("{called}: {beyond} for rows that are computed at once")));
-                }
+                let answer = answer(&ctx, meter, || compute(&ctx, &driver, item));
+                let answer = answer.and_then(|json| {
+                    let bytes = taken.bytes + json.as_ref().map_or(0, String::len);
+                    if bytes > bounds.results_bytes {
+                        let max = bounds.results_bytes;
+                        return Err(format!("results of more than {max} bytes for rows that are computed at once"));
+                    }
+                    taken.bytes = bytes;
+                    Ok(json)
+                });
                 let failed = answer.is_err();
-                answers.push(answer);
-                if stops && failed {
+                answers.push(answer.map_err(|reason| ScriptError::Row(format!("{}: {reason}", world.called))));
+                if meter.given_up() || (stops && failed) {
                     break;
                 }
             }
             Ok(answers)
-        })
+        });
+        world.taken.set(Taken { polls: meter.polls(), ..taken });
+        answers
     }
 }
 
-/// What is too much of all calls for the rows that are computed at once.
-fn beyond_batch(meter: &Meter, bytes: usize) -> Option<String> {
-    if meter.batch.get() > BATCH_POLLS_MAX {
-        return Some(format!("more than {} steps", u64::from(BATCH_POLLS_MAX) * u64::from(POLL_STEPS)));
+/// What one call gives, when its batch may take more steps and it takes no more than a call may.
+fn answer<'js>(
+    ctx: &Ctx<'js>,
+    meter: &Meter,
+    compute: impl FnOnce() -> Result<Option<String>, CaughtError<'js>>,
+) -> Result<Option<String>, String> {
+    if meter.spent() {
+        return Err(meter.batch_overrun());
     }
-    (bytes > RESULTS_BYTES_MAX).then(|| format!("results of more than {RESULTS_BYTES_MAX} bytes"))
+    meter.begin();
+    let computed = compute().map_err(|error| reason(ctx, error));
+    // What it has left to be done later is done now or never.
+    while !meter.overran() && !meter.spent() && ctx.execute_pending_job() {}
+    let overran = meter.overran();
+    let answer = match computed {
+        _ if overran => Err(meter.overrun()),
+        _ if meter.spent() => Err(meter.batch_overrun()),
+        computed => computed.and_then(checked),
+    };
+    meter.ended(overran);
+    answer
 }
 
 impl World {
@@ -190,19 +193,19 @@ impl World {
         use intrinsic::{Date, Eval, Json, MapSet, Promise, Proxy, RegExp, RegExpCompiler, TypedArrays};
         type Builtins = (Date, Eval, RegExpCompiler, RegExp, Json, Proxy, MapSet, TypedArrays, Promise);
         let context = Context::custom::<Builtins>(runtime).map_err(|error| error.to_string())?;
-        meter.call.set(0);
-        meter.batch.set(0);
+        meter.begin();
+        meter.resume(0);
         let made = context.with(|ctx| {
             let driver = driver(&ctx, function).map_err(|error| reason(&ctx, error));
             driver.map(|driver| Persistent::save(&ctx, driver))
         });
-        let limit = || format!("its script takes more than {} steps to be read", CALL_POLLS_MAX * POLL_STEPS);
+        let limit = || format!("reading its script {}", meter.overrun());
         let driver = made.map_err(|reason| if meter.overran() { limit() } else { reason })?;
         let prefix = match function.kind {
             QueryFunctionKind::Scalar => "UDF",
             QueryFunctionKind::Aggregate => "UDA",
         };
-        Ok(Self { called: format!("{prefix}.{}", function.name), driver, context })
+        Ok(Self { called: format!("{prefix}.{}", function.name), driver, context, taken: Cell::default() })
     }
 }
 
@@ -249,14 +252,6 @@ fn reason<'js>(ctx: &Ctx<'js>, error: CaughtError<'js>) -> String {
         CaughtError::Error(error) => error.to_string(),
     };
     text.chars().take(MESSAGE_CHARS_MAX).collect()
-}
-
-fn overrun(called: &str, overruns: u32) -> ScriptError {
-    let message = format!("{called} took more than {} steps", CALL_POLLS_MAX * POLL_STEPS);
-    if overruns < OVERRUNS_MAX {
-        return ScriptError::Row(message);
-    }
-    ScriptError::Query(format!("{message}, for {overruns} rows since the query began"))
 }
 
 /// A result that a query takes.

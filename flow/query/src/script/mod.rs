@@ -2,11 +2,14 @@
 //! window's values.
 //!
 //! Scripts of one query run on a thread of their own (`worker.rs`), each in a world of its own (`machine.rs`) without clock, chance, files
-//! or network. Values go in and out as JSON texts. Memory, stack, steps and results are bounded. Knows no SQL: what a call means is in
+//! or network. Values go in and out as JSON texts. Memory, stack, steps and results are bounded
+//! (`bounds.rs`), for each call and for all rows that are computed at once (`batch.rs`). Knows no SQL: what a call means is in
 //! `expression/user_defined.rs`.
 //!
 //! Source: "JavaScript user-defined functions in Azure Stream Analytics" and "Azure Stream Analytics JavaScript user-defined aggregates".
 
+mod batch;
+mod bounds;
 pub(crate) mod call;
 mod machine;
 mod worker;
@@ -18,8 +21,9 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use millstream_catalog::{QueryFunction, QueryFunctionKind, ValueType};
 
+pub(crate) use batch::Batch;
+use bounds::Bounds;
 pub(crate) use machine::Answer;
-use machine::Machine;
 use worker::Worker;
 
 /// The most functions of one query.
@@ -67,7 +71,11 @@ pub(crate) enum ScriptError {
 
 impl Functions {
     pub(crate) fn new(definitions: &[QueryFunction]) -> Self {
-        let worker = Arc::new(Worker::new(definitions.to_vec()));
+        Self::bounded(definitions, Bounds::default())
+    }
+
+    fn bounded(definitions: &[QueryFunction], bounds: Bounds) -> Self {
+        let worker = Arc::new(Worker::new(definitions.to_vec(), bounds));
         let function = |(place, definition): (usize, &QueryFunction)| {
             Arc::new(UserFunction {
                 kind: definition.kind,
@@ -165,7 +173,7 @@ pub fn check_functions(functions: &[QueryFunction]) -> Result<(), FunctionError>
     if functions.is_empty() {
         return Ok(());
     }
-    Machine::new(functions).map(drop)
+    worker::check(functions, Bounds::default())
 }
 
 #[cfg(test)]
@@ -286,15 +294,76 @@ mod tests {
     }
 
     #[test]
-    fn scripts_that_never_end_stop_the_query_at_last() {
-        let functions = Functions::new(&[scalar("f", "() => { for (;;); }")]);
+    fn scripts_that_never_end_fail_their_rows_and_the_query_goes_on() {
+        let bounds = Bounds { call_polls: 128, ..Bounds::default() };
+        let functions = Functions::bounded(&[scalar("f", "x => { for (let i = 0; i < x; i++); return 1 }")], bounds);
         let function = functions.find("UDF.f").unwrap();
-        let mut calls = 0;
-        while let Err(ScriptError::Row(_)) = function.call(vec!["[]".into()], Vec::new()) {
-            calls += 1;
-            assert!(calls <= 64, "it goes on for ever");
+        let call = |steps: &str| function.call(vec![format!("[{steps}]")], Vec::new());
+        let reason = |steps: &str| match call(steps) {
+            Err(ScriptError::Row(reason)) => reason,
+            other => panic!("{other:?}"),
+        };
+        assert!(reason("1e9").contains("1280000 steps"));
+        let reasons: Vec<String> = (0..62).map(|_| reason("1e9")).collect();
+        // The more overrun one behind the other, the less each takes.
+        assert!(reasons[7].contains("640000 steps, which is what a row has after 8"), "{}", reasons[7]);
+        assert!(reasons[61].contains(" 20000 steps"), "{}", reasons[61]);
+        // Rows of many steps are computed again in the end, and after one that went well.
+        assert!(reason("2e5").contains(" 20000 steps"));
+        assert_eq!(call("2e5"), Ok(vec![Some("1".to_owned())]));
+        assert_eq!(call("2e5"), Ok(vec![Some("1".to_owned())]));
+    }
+
+    #[test]
+    fn what_a_batch_may_take_is_counted_for_its_rows_one_by_one_too() {
+        let bounds = Bounds { results_bytes: 100, batch_polls: 50, ..Bounds::default() };
+        let script = "(n, steps) => { for (let i = 0; i < steps; i++); return 'a'.repeat(n) }";
+        let functions = Functions::bounded(&[scalar("f", script)], bounds);
+        let function = functions.find("UDF.f").unwrap();
+        let one = |row: &str| function.call(vec![row.to_owned()], Vec::new());
+        let fails = |row: &str, why: &str| matches!(one(row), Err(ScriptError::Row(reason)) if reason.contains(why));
+        assert!(one("[60,0]").is_ok() && one("[60,0]").is_ok(), "each is a batch");
+        let all = function.call(vec!["[60,0]".to_owned(), "[60,0]".to_owned()], Vec::new());
+        assert!(matches!(all, Err(ScriptError::Row(_))), "{all:?}");
+        let batch = Batch::begin();
+        assert!(one("[60,0]").is_ok() && fails("[60,0]", "results of more than 100 bytes") && one("[10,0]").is_ok());
+        assert_eq!(one("[1,150000]"), Ok(vec![Some("\"a\"".to_owned())]));
+        for row in ["[1,150000]", "[1,0]"] {
+            assert!(fails(row, "500000 steps"), "{row}: {:?}", one(row));
         }
-        assert!(matches!(function.call(vec!["[]".into()], Vec::new()), Err(ScriptError::Query(_))));
+        drop(batch);
+        assert!(one("[60,0]").is_ok());
+    }
+
+    #[test]
+    fn groups_beyond_what_a_batch_may_take_fail_alone() {
+        let script = "function () { this.init = () => { this.n = 0 }; this.accumulate = n => { this.n += n };
+            this.computeResult = () => 'a'.repeat(this.n); }";
+        let bounds = Bounds { results_bytes: 100, ..Bounds::default() };
+        let functions = Functions::bounded(&[aggregate("a", script)], bounds);
+        let group = |n: u32| vec![(1, n.to_string())];
+        let answers = functions.find("UDA.a").unwrap().aggregate(vec![group(60), group(60), group(10)]);
+        assert!(answers[0].is_ok() && matches!(answers[1], Err(ScriptError::Row(_))) && answers[2].is_ok());
+    }
+
+    #[test]
+    fn calls_without_end_that_take_few_steps_end_too() {
+        use std::time::Duration;
+        // Built-in functions take time and no steps.
+        let script = "x => { const all = 'a'.repeat(3e4); while (x) all.indexOf('b'); return 1 }";
+        let late = Bounds { call_time: Duration::from_millis(1), call_polls: u32::MAX, ..Bounds::default() };
+        let functions = Functions::bounded(&[scalar("f", script)], late);
+        let failed = functions.find("UDF.f").unwrap().call(vec!["[1]".to_owned()], Vec::new());
+        assert!(matches!(&failed, Err(ScriptError::Row(why)) if why.contains("more than 1ms")), "{failed:?}");
+        let endless = "() => { const all = 'a'.repeat(3e6); for (;;) all.indexOf('b') }";
+        let patient = Bounds { patience: Duration::from_millis(100), ..Bounds::default() };
+        let functions = Functions::bounded(&[scalar("f", endless)], patient);
+        for _ in 0..2 {
+            let failed = functions.find("UDF.f").unwrap().call(vec!["[1]".to_owned()], Vec::new());
+            assert!(matches!(&failed, Err(ScriptError::Query(why)) if why.contains("did not end")), "{failed:?}");
+        }
+        let refused = worker::check(&[scalar("a", "x => x"), scalar("b", &format!("({endless})()"))], patient);
+        assert!(matches!(&refused, Err(error) if error.name == "b" && error.reason.contains("did not end")));
     }
 
     #[test]

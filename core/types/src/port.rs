@@ -98,11 +98,13 @@ pub trait ReadObject: Send + Sync + 'static {
         bytes_max: u64,
     ) -> BoxFuture<'a, Result<Bytes, ReadObjectError>>;
 
-    /// The names of a bucket's objects that begin with a prefix, in their order, so many at most.
+    /// The names of a bucket's objects that begin with a prefix and come behind a name, in their order; only the last of them
+    /// are fewer than `count_max`. Behind the empty name are all.
     fn list_objects<'a>(
         &'a self,
         bucket: &'a str,
         prefix: &'a str,
+        after: &'a str,
         count_max: usize,
     ) -> BoxFuture<'a, Result<Vec<String>, ReadObjectError>>;
 }

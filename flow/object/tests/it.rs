@@ -16,7 +16,7 @@ use millstream_object::{
     WhichBlocks,
 };
 use millstream_storage::Storage;
-use millstream_types::{Clock, ManualClock, NewObject, PutObject as _};
+use millstream_types::{Clock, ManualClock, NewObject, PutObject as _, ReadObject as _};
 
 const NOW: i64 = 1_795_248_900_000;
 
@@ -356,4 +356,17 @@ async fn only_who_holds_the_lease_changes_an_object_and_tags_leave_it_as_it_is()
     assert!(matches!(objects.set_tags("b", "k", Conditions::default(), wrong).await, Err(ObjectError::Tags { .. })));
     objects.act_on_lease("b", "k", Conditions::default(), LeaseAction::Release { id: "l".into() }).await.unwrap();
     objects.remove("b", "k", Removal::Object, Conditions::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn names_are_listed_behind_a_name() {
+    let objects = with_bucket(&Node::new()).await;
+    for key in ["a/1", "b/1", "b/2", "b/3", "c/1"] {
+        objects.put(put(key, "")).await.unwrap();
+    }
+    for (after, count_max, expected) in
+        [("", 9, &["b/1", "b/2", "b/3"][..]), ("", 2, &["b/1", "b/2"]), ("b/2", 2, &["b/3"]), ("b/3", 2, &[])]
+    {
+        assert_eq!(objects.list_objects("b", "b/", after, count_max).await.unwrap(), expected);
+    }
 }

@@ -159,11 +159,12 @@ impl ReadObject for Objects {
         &'a self,
         bucket: &'a str,
         prefix: &'a str,
+        after: &'a str,
         count_max: usize,
     ) -> BoxFuture<'a, Result<Vec<String>, ReadObjectError>> {
         let refused = |error: ObjectError| ReadObjectError { kind: error.kind(), message: error.to_string() };
         Box::pin(async move {
-            let (mut names, mut after) = (Vec::new(), Some(String::new()));
+            let (mut names, mut after) = (Vec::new(), Some(after.to_owned()));
             while let Some(behind) = after.filter(|_| names.len() < count_max) {
                 let limit = count_max - names.len();
                 let select = Select { prefix: prefix.to_owned(), after: behind, limit, ..Select::default() };

@@ -1,7 +1,9 @@
 //! Records that go through a function before they become rows: it changes them, drops them, or says that they are none.
 //!
 //! A function that fails, or whose answer lacks a record, gets the same records again until it answers: the query begins again
-//! from its checkpoint. What records look like on their way is a codec's business. Read next: [`super::task`].
+//! from its checkpoint. Records that are too large for one event or one answer go in halves; one that is too large alone is told
+//! and left out, as it would stop the query for good. What records look like on their way is a codec's business. Read next:
+//! [`super::task`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,14 +11,22 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_catalog::InputProcessor;
 use millstream_stream::SequenceNumber;
-use millstream_types::{CheckRole, EncodedRecords, Invocation, Invoke, LogId, Record, RecordBatch, RoleUse};
+use millstream_types::{CheckRole, EncodedRecords, ErrorKind, Invocation, Invoke, LogId, Record, RecordBatch, RoleUse};
+use serde::Deserialize;
 
-use super::delivery::{BYTES_MAX, batches};
+use super::delivery::batches;
 use super::error::QueryError;
 use crate::decode::DecodeError;
 
-/// Invocations of a step: so a stop does not wait for long.
-const INVOCATIONS_MAX: usize = 8;
+/// Answers of functions in a step: so a stop does not wait for long.
+const ANSWERS_MAX: usize = 8;
+
+/// Bytes of records that a function gets at once. In base64 they are 4 MiB of the 6 MiB that an event and an answer may have:
+/// there is room for what stands beside them, and for an answer half as large again.
+const BATCH_BYTES: usize = 3 << 20;
+
+/// The error of a function whose answer was larger than the service takes.
+const ANSWER_TOO_LARGE: &str = "Function.ResponseSizeTooLarge";
 
 /// Bytes that functions gave in a step, from which on the other records are left to the next one.
 const STEP_BYTES: usize = 4 << 20;
@@ -53,6 +63,8 @@ pub enum Processed {
     Dropped,
     /// The function could not make anything of it.
     Failed,
+    /// It, or what the function makes of it, is too large to go through a function, which says this.
+    TooLarge(String),
 }
 
 /// The shape in which records go to functions and answers come back: a front's business, plugged in by the server.
@@ -102,17 +114,13 @@ impl Processing {
         batch: ProcessingBatch<'_>,
         processor: &InputProcessor,
     ) -> Result<Vec<Processed>, QueryError> {
-        let mut processed = Vec::with_capacity(batch.records.len());
-        for records in batches(batch.records, (self.codec.records_max(), BYTES_MAX)) {
-            processed.extend(self.once(ProcessingBatch { records, ..batch }, processor).await?);
-        }
-        Ok(processed)
+        self.made(batch, processor, (usize::MAX, usize::MAX)).await
     }
 
     /// The records of a read from an offset on as a function makes them, and the offset that the next step begins with.
     pub(super) async fn step(
         &self,
-        mut batch: ProcessingBatch<'_>,
+        batch: ProcessingBatch<'_>,
         read: (Vec<RecordBatch>, u64),
         from: u64,
         processor: &InputProcessor,
@@ -120,24 +128,51 @@ impl Processing {
         let (read, mut next) = read;
         let records: Vec<Record> =
             read.iter().flat_map(RecordBatch::records).filter(|record| record.offset >= from).collect();
-        let (mut processed, mut bytes) = (Vec::new(), 0);
-        for (count, some) in batches(&records, (self.codec.records_max(), BYTES_MAX)).enumerate() {
-            if count == INVOCATIONS_MAX || bytes >= STEP_BYTES {
-                next = some[0].offset;
-                break;
-            }
-            batch.records = some;
-            let made = self.once(batch, processor).await?;
-            bytes += made.iter().map(Processed::len).sum::<usize>();
-            processed.extend(some.iter().map(|record| record.offset).zip(made));
+        let bounds = (ANSWERS_MAX, STEP_BYTES);
+        let made = self.made(ProcessingBatch { records: &records, ..batch }, processor, bounds).await?;
+        if let Some(left) = records.get(made.len()) {
+            next = left.offset;
         }
-        let processed: HashMap<u64, Processed> = processed.into_iter().collect();
+        let processed = records.iter().map(|record| record.offset).zip(made);
+        let processed: HashMap<u64, Processed> = processed.collect();
         let made = read.iter().filter(|batch| batch.base_offset < next);
         Ok((made.map(|batch| replaced(batch, &processed, &processor.function)).collect(), next))
     }
 
+    /// What a function makes of the first records, in their order, until it gave so many answers or bytes.
+    async fn made(
+        &self,
+        batch: ProcessingBatch<'_>,
+        processor: &InputProcessor,
+        (answers_max, bytes_max): (usize, usize),
+    ) -> Result<Vec<Processed>, QueryError> {
+        // The next ones are last.
+        let mut left: Vec<&[Record]> = batches(batch.records, (self.codec.records_max(), BATCH_BYTES)).collect();
+        left.reverse();
+        let (mut made, mut answers, mut bytes) = (Vec::new(), 0, 0);
+        while let Some(records) = left.pop().filter(|_| answers < answers_max && bytes < bytes_max) {
+            match self.once(ProcessingBatch { records, ..batch }, processor).await? {
+                Answer::Made(some) => {
+                    answers += 1;
+                    bytes += some.iter().map(Processed::len).sum::<usize>();
+                    made.extend(some);
+                }
+                // Each time again the same would come: what is too large together goes apart, what is so alone does not go.
+                Answer::TooLarge(reason) if records.len() <= 1 => {
+                    answers += 1;
+                    made.push(Processed::TooLarge(reason));
+                }
+                Answer::TooLarge(_) => {
+                    let (first, second) = records.split_at(records.len() / 2);
+                    left.extend([second, first]);
+                }
+            }
+        }
+        Ok(made)
+    }
+
     /// One invocation.
-    async fn once(&self, batch: ProcessingBatch<'_>, processor: &InputProcessor) -> Result<Vec<Processed>, QueryError> {
+    async fn once(&self, batch: ProcessingBatch<'_>, processor: &InputProcessor) -> Result<Answer, QueryError> {
         let InputProcessor { function, role } = processor;
         let failed = |reason: String| QueryError::Processing { function: function.clone(), reason };
         if let Some(roles) = &self.roles {
@@ -150,17 +185,45 @@ impl Processing {
             client_context: None,
             log_tail: false,
         };
-        let outcome = self.invoke.invoke(invocation).await.map_err(|error| failed(error.to_string()))?;
+        let outcome = match self.invoke.invoke(invocation).await {
+            Ok(outcome) => outcome,
+            Err(error) if error.kind == ErrorKind::TooLarge => return Ok(Answer::TooLarge(error.message)),
+            Err(error) => return Err(failed(error.to_string())),
+        };
         if outcome.error.is_some() {
-            return Err(failed(String::from_utf8_lossy(&outcome.payload).into_owned()));
+            return match too_large(&outcome.payload) {
+                Some(reason) => Ok(Answer::TooLarge(reason)),
+                None => Err(failed(String::from_utf8_lossy(&outcome.payload).into_owned())),
+            };
         }
         let mut said = self.codec.decode(&outcome.payload).map_err(failed)?;
         let of_record = |record: &Record| {
             let id = batch.id(record);
             said.remove(&id).ok_or_else(|| failed(format!("its answer has no record of the id {id}")))
         };
-        batch.records.iter().map(of_record).collect()
+        batch.records.iter().map(of_record).collect::<Result<_, _>>().map(Answer::Made)
     }
+}
+
+/// How an invocation went.
+enum Answer {
+    /// What became of its records, in their order.
+    Made(Vec<Processed>),
+    /// The event or its answer has more bytes than the service takes: which, and how many it takes.
+    TooLarge(String),
+}
+
+/// What a function's error says when its answer was too large.
+fn too_large(error: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Said {
+        error_type: String,
+        #[serde(default)]
+        error_message: String,
+    }
+    let said: Said = serde_json::from_slice(error).ok()?;
+    (said.error_type == ANSWER_TOO_LARGE).then_some(said.error_message)
 }
 
 /// The engine was given no codec.
@@ -173,7 +236,7 @@ impl Processed {
     fn len(&self) -> usize {
         match self {
             Self::Record(data) => data.len(),
-            Self::Dropped | Self::Failed => 0,
+            Self::Dropped | Self::Failed | Self::TooLarge(_) => 0,
         }
     }
 }
@@ -187,10 +250,14 @@ fn replaced(batch: &RecordBatch, processed: &HashMap<u64, Processed>, function: 
             Some(Processed::Record(data)) => data,
             other => {
                 without.push(record.offset);
-                if other == Some(&Processed::Failed) {
-                    let reason = format!("the function `{function}` could not process the record");
-                    failed.push(DecodeError { offset: record.offset, reason });
-                }
+                let reason = match other {
+                    Some(Processed::Failed) => Some(format!("the function `{function}` could not process the record")),
+                    Some(Processed::TooLarge(reason)) => {
+                        Some(format!("the record is too large to go through the function `{function}`: {reason}"))
+                    }
+                    _ => None,
+                };
+                failed.extend(reason.map(|reason| DecodeError { offset: record.offset, reason }));
                 &[]
             }
         };
@@ -206,13 +273,25 @@ mod tests {
 
     use super::*;
 
+    /// Bytes of an event and of an answer here.
+    const EVENT_MAX: usize = 100_000;
+
     /// A function that answers with what it got, as `answer` changes it.
     struct Told(fn(String) -> String);
 
     impl Invoke for Told {
         fn invoke(&self, invocation: Invocation) -> BoxFuture<'_, Result<InvocationOutcome, InvokeError>> {
+            let found = invocation.payload.len();
+            if found > EVENT_MAX {
+                let message = format!("the event has {found} bytes, at most {EVENT_MAX} are taken");
+                return Box::pin(async { Err(InvokeError { kind: ErrorKind::TooLarge, message }) });
+            }
             let payload = (self.0)(String::from_utf8_lossy(&invocation.payload).into_owned());
-            let error = payload.starts_with('!').then(|| "Unhandled".to_owned());
+            let payload = match payload.len() {
+                ..=EVENT_MAX => payload,
+                _ => format!("{{\"errorType\":\"{ANSWER_TOO_LARGE}\",\"errorMessage\":\"exceeded\"}}"),
+            };
+            let error = payload.starts_with(['!', '{']).then(|| "Unhandled".to_owned());
             let (payload, log_tail) = (Bytes::from(payload), Bytes::new());
             Box::pin(
                 async move { Ok(InvocationOutcome { id: String::new(), payload, error, log_tail, version: None }) },
@@ -291,9 +370,31 @@ mod tests {
 
     #[tokio::test]
     async fn a_step_ends_where_it_would_take_long() {
-        let many = vec!["a"; 2 * INVOCATIONS_MAX + 3];
+        let many = vec!["a"; 2 * ANSWERS_MAX + 3];
         let (made, next) = step(|text| text, vec![read(0, &many)], 0).await.unwrap();
-        assert_eq!((made.len(), next), (2 * INVOCATIONS_MAX, 2 * INVOCATIONS_MAX as u64));
+        assert_eq!((made.len(), next), (2 * ANSWERS_MAX, 2 * ANSWERS_MAX as u64));
+    }
+
+    #[tokio::test]
+    async fn what_is_too_large_together_goes_apart() {
+        let half = "a".repeat(EVENT_MAX * 2 / 3);
+        let (made, next) = step(|text| text, vec![read(0, &[&half, &half, "b"])], 0).await.unwrap();
+        assert_eq!((made, next), (vec![format!("0@0={half}"), format!("1@0={half}"), "2@0=b".to_owned()], 3));
+        let grown: fn(String) -> String = |text| text.replace('a', &"a".repeat(EVENT_MAX * 2 / 3));
+        let (made, next) = step(grown, vec![read(0, &["a", "a", "b"])], 0).await.unwrap();
+        assert_eq!((made, next), (vec![format!("0@0={half}"), format!("1@0={half}"), "2@0=b".to_owned()], 3));
+    }
+
+    #[tokio::test]
+    async fn what_is_too_large_alone_is_told_and_left_out() {
+        let said = "the record is too large to go through the function `f`: ";
+        let large = "a".repeat(EVENT_MAX);
+        let (made, next) = step(|text| text, vec![read(0, &["b", &large])], 0).await.unwrap();
+        assert_eq!((made.len(), next), (2, 2));
+        assert!(made[0] == "0@0=b" && made[1].starts_with(&format!("1: {said}the event has 1")), "{}", made[1]);
+        let grown: fn(String) -> String = |text| text.replace('a', &"a".repeat(EVENT_MAX));
+        let (made, next) = step(grown, vec![read(0, &["a", "b"])], 0).await.unwrap();
+        assert_eq!((made, next), (vec!["1@0=b".to_owned(), format!("0: {said}exceeded")], 2));
     }
 
     #[tokio::test]

@@ -27,8 +27,12 @@ const VERSIONS_BYTES_MAX: u64 = 400 << 20;
 /// How often newer versions are looked for unless it is said otherwise: as often as the service does.
 pub const REFERENCE_SCAN: Duration = Duration::from_secs(60);
 
-/// Names of objects that are looked through for versions.
-const NAMES_MAX: usize = 100_000;
+/// Versions of reference data that there may be, whether rows need them or not.
+const VERSIONS_MAX: usize = 100_000;
+
+/// Names of objects that are looked through for versions at once. Names that are none are not kept: a path that begins with a
+/// placeholder has all names of its bucket.
+const NAMES_OF_PAGE: usize = 10_000;
 
 /// Where reference data come from.
 #[derive(Clone)]
@@ -128,16 +132,20 @@ impl References {
     /// The versions that there are, in the order of their times. Those that begin soon are among them, so that they are there
     /// when the first rows need them.
     async fn found(&self, input: &ReferenceInput, path: &ObjectPath) -> Result<Vec<(Millis, String)>, QueryError> {
-        let listed = self.objects.list_objects(&input.bucket, path.beginning(), NAMES_MAX).await;
-        let names = listed.map_err(|error| unusable(input, &input.key, error.message))?;
-        if names.len() >= NAMES_MAX {
-            let reason = format!("expected fewer than {NAMES_MAX} objects of that beginning; remove old versions");
-            return Err(unusable(input, &input.key, reason));
-        }
         let ahead = i64::try_from(2 * self.scan.as_millis()).unwrap_or(i64::MAX);
         let soon = self.clock.now().saturating_add(ahead);
-        let version = |name: String| Some((path.time_of(&name).filter(|time| *time <= soon)?, name));
-        let mut found: Vec<(Millis, String)> = names.into_iter().filter_map(version).collect();
+        let version = |name: &String| Some((path.time_of(name).filter(|time| *time <= soon)?, name.clone()));
+        let (mut found, mut after) = (Vec::new(), Some(String::new()));
+        while let Some(behind) = after {
+            let listed = self.objects.list_objects(&input.bucket, path.beginning(), &behind, NAMES_OF_PAGE).await;
+            let names = listed.map_err(|error| unusable(input, &input.key, error.message))?;
+            found.extend(names.iter().filter_map(version));
+            if found.len() > VERSIONS_MAX {
+                let reason = format!("expected at most {VERSIONS_MAX} versions; remove old ones");
+                return Err(unusable(input, &input.key, reason));
+            }
+            after = names.into_iter().nth(NAMES_OF_PAGE - 1);
+        }
         found.sort_unstable();
         Ok(found)
     }
@@ -227,6 +235,7 @@ fn unusable(input: &ReferenceInput, key: &str, reason: String) -> QueryError {
 #[cfg(test)]
 mod tests {
     use millstream_catalog::{ColumnType, EventOrder, RecordFormat};
+    use millstream_types::{BoxFuture, ManualClock, ReadObjectError};
 
     use super::*;
     use crate::dialect::plan;
@@ -343,6 +352,57 @@ mod tests {
         let but_one = format!("{JOIN} AND l.most <> 5000");
         let found = run(QueryDialect::StreamAnalytics, &but_one, RecordFormat::Json, &json).unwrap();
         assert_eq!(found, [&all[..5000], &all[5001..]].concat());
+    }
+
+    /// Names of objects without content, in their order.
+    struct Names(Vec<String>);
+
+    impl ReadObject for Names {
+        fn read_object<'a>(&'a self, _: &'a str, _: &'a str, _: u64) -> BoxFuture<'a, Result<Bytes, ReadObjectError>> {
+            Box::pin(async { Ok(Bytes::new()) })
+        }
+
+        fn list_objects<'a>(
+            &'a self,
+            _: &'a str,
+            prefix: &'a str,
+            after: &'a str,
+            count_max: usize,
+        ) -> BoxFuture<'a, Result<Vec<String>, ReadObjectError>> {
+            let behind = &self.0[self.0.partition_point(|name| name.as_str() <= after)..];
+            let names = behind.iter().filter(|name| name.starts_with(prefix)).take(count_max).cloned().collect();
+            Box::pin(async move { Ok(names) })
+        }
+    }
+
+    async fn found(mut names: Vec<String>) -> Result<Vec<(Millis, String)>, QueryError> {
+        names.sort_unstable();
+        let clock = Arc::new(ManualClock::at(ARRIVAL));
+        let references = References { objects: Arc::new(Names(names)), roles: None, clock, scan: REFERENCE_SCAN };
+        let input = ReferenceInput {
+            name: "limits".into(),
+            bucket: "tables".into(),
+            key: "{date}/limits.csv".into(),
+            versions: Some(ReferenceVersions { date_format: "yyyy-MM-dd".into(), time_format: String::new() }),
+            format: RecordFormat::Json,
+            columns: Vec::new(),
+            role: String::new(),
+        };
+        let path = versions_path(&input)?.expect("the path says times");
+        references.found(&input, &path).await
+    }
+
+    #[tokio::test]
+    async fn versions_are_found_among_many_others() {
+        let others =
+            |letter: &str, count: usize| (0..count).map(move |n| format!("{letter}{n:06}")).collect::<Vec<_>>();
+        let versions = ["2026-03-03/limits.csv", "2026-03-04/limits.csv"].map(str::to_owned);
+        // As many as fill the pages that there are, too.
+        for (before, behind) in [(0, 0), (NAMES_OF_PAGE - 2, 0), (60_000, 60_000)] {
+            let names = [others("1", before), versions.to_vec(), others("x", behind)].concat();
+            let found: Vec<String> = found(names).await.unwrap().into_iter().map(|(_, name)| name).collect();
+            assert_eq!(found, versions);
+        }
     }
 
     #[test]

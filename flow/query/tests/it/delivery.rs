@@ -84,11 +84,13 @@ impl ReadObject for Bucket {
         &'a self,
         bucket: &'a str,
         prefix: &'a str,
+        after: &'a str,
         count_max: usize,
     ) -> BoxFuture<'a, Result<Vec<String>, ReadObjectError>> {
         let objects = self.objects.lock().unwrap();
         let names = objects.keys().filter_map(|name| name.strip_prefix(bucket)?.strip_prefix('/'));
-        let names = names.filter(|name| name.starts_with(prefix)).take(count_max).map(str::to_owned).collect();
+        let names =
+            names.filter(|name| name.starts_with(prefix) && *name > after).take(count_max).map(str::to_owned).collect();
         Box::pin(async move { Ok(names) })
     }
 }

@@ -139,6 +139,7 @@ impl ReadObject for Nowhere {
         &'a self,
         _: &'a str,
         _: &'a str,
+        _: &'a str,
         _: usize,
     ) -> BoxFuture<'a, Result<Vec<String>, ReadObjectError>> {
         Box::pin(async { Ok(Vec::new()) })

@@ -360,7 +360,8 @@ async fn only_who_holds_the_lease_changes_an_object_and_tags_leave_it_as_it_is()
 
 #[tokio::test]
 async fn names_are_listed_behind_a_name() {
-    let objects = with_bucket(&Node::new()).await;
+    let node = Node::new();
+    let objects = with_bucket(&node).await;
     for key in ["a/1", "b/1", "b/2", "b/3", "c/1"] {
         objects.put(put(key, "")).await.unwrap();
     }

@@ -106,7 +106,7 @@ async fn of_stream(
         let processed = front.queries.process(batch, processor).await.map_err(|error| front.error(&error))?;
         samples.processed.extend(processed.into_iter().filter_map(|processed| match processed {
             Processed::Record(data) => Some(data),
-            Processed::Dropped | Processed::Failed => None,
+            Processed::Dropped | Processed::Failed | Processed::TooLarge(_) => None,
         }));
     }
     if processor.is_none() {

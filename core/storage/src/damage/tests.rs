@@ -127,7 +127,7 @@ fn zeros_over_several_batches_and_a_short_file_cost_what_stood_there() {
     let short = Segment::existing(LOG, 10, Reach { bytes: begin + 7, ..reach });
     assert_eq!(read(&short, &disk, 10), (all[..1].to_vec(), reach.next - all[1].base_offset));
     // Of one that is lost altogether nobody knows how old it was, so that no age takes those before it.
-    assert_eq!(Segment::existing(LOG, 10, reach).first_time(&disk).unwrap(), Some(100));
+    assert_eq!(Segment::existing(LOG, 10, Reach { bytes: begin, ..reach }).first_time(&disk).unwrap(), Some(100));
     file.write_at(&vec![0; begin as usize], 0).unwrap();
     assert_eq!(Segment::existing(LOG, 10, Reach { bytes: begin, ..reach }).first_time(&disk).unwrap(), None);
     file.set_length(0).unwrap();

@@ -162,6 +162,13 @@ def state(node, job):
     return good(node, "GET", f"{JOBS}/{job}")["properties"]["jobState"]
 
 
+def scripted(script, result="any", kind="Scalar", *arguments):
+    """The properties of a function."""
+    binding = {"type": "Microsoft.StreamAnalytics/JavascriptUdf", "properties": {"script": script}}
+    inputs = [{"dataType": argument, "isConfigurationParameter": None} for argument in arguments]
+    return {"type": kind, "properties": {"inputs": inputs, "output": {"dataType": result}, "binding": binding}}
+
+
 def test_the_documents_query_into_every_output(node, names):
     job, copy = f"{JOBS}/{names['job']}", names["hub"] + "-copy"
     hub(node, copy)

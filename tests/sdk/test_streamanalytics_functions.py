@@ -3,7 +3,7 @@
 import time
 
 from conftest import until
-from test_streamanalytics import JOBS, blobs, call, good, json_rows, make, names, publish, send
+from test_streamanalytics import JOBS, blobs, call, good, json_rows, make, names, publish, scripted, send
 
 
 def test_functions_look_back_to_events_that_are_left_out(node, names):
@@ -18,13 +18,6 @@ def test_functions_look_back_to_events_that_are_left_out(node, names):
     assert until(lambda: sorted(rows()) == [("AAPL", 7, 0, 1), ("MSFT", 10, 0, 1)])
     send(node, names["hub"], ("MSFT", 20))
     assert until(lambda: sorted(rows()) == [("AAPL", 7, 0, 1), ("MSFT", 10, 0, 1), ("MSFT", 20, 5, 0)])
-
-
-def scripted(script, result="any", kind="Scalar", *arguments):
-    """The properties of a function."""
-    binding = {"type": "Microsoft.StreamAnalytics/JavascriptUdf", "properties": {"script": script}}
-    inputs = [{"dataType": argument, "isConfigurationParameter": None} for argument in arguments]
-    return {"type": kind, "properties": {"inputs": inputs, "output": {"dataType": result}, "binding": binding}}
 
 
 def test_functions_in_javascript(node, names):

@@ -194,6 +194,13 @@ pub struct ColumnDefinition {
     pub declared: Option<String>,
 }
 
+impl ColumnDefinition {
+    /// A column that is the field of the same name.
+    pub fn new(name: impl Into<String>, column_type: ColumnType) -> Self {
+        Self { name: name.into(), column_type, mapping: None, declared: None }
+    }
+}
+
 /// Types of columns, shared by the dialects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -69,6 +69,13 @@ pub struct InputSchema {
     pub reference: bool,
 }
 
+impl InputSchema {
+    /// A stream that is no hub, with its columns if they are known.
+    pub fn new(name: impl Into<String>, columns: Option<Vec<ColumnDefinition>>) -> Self {
+        Self { name: name.into(), columns, hub: false, reference: false }
+    }
+}
+
 /// Plans a query.
 ///
 /// # Errors

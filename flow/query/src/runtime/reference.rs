@@ -254,15 +254,10 @@ mod tests {
         format: RecordFormat,
         versions: &[(Millis, &str)],
     ) -> Result<Vec<String>, QueryError> {
-        let column = |(name, column_type): (&str, ColumnType)| ColumnDefinition {
-            name: name.into(),
-            column_type,
-            mapping: None,
-            declared: None,
-        };
+        let column = |(name, column_type): (&str, ColumnType)| ColumnDefinition::new(name, column_type);
         let columns = [("device", ColumnType::BigInt), ("v", ColumnType::BigInt), ("at", ColumnType::Timestamp)];
         let columns = columns.map(column).to_vec();
-        let events = InputSchema { name: "events".into(), columns: Some(columns), hub: false, reference: false };
+        let events = InputSchema::new("events", Some(columns));
         let input = ReferenceInput {
             name: "limits".into(),
             bucket: "tables".into(),

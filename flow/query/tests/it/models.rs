@@ -16,14 +16,13 @@ use crate::conformance::rows;
 const BEGIN: i64 = 1_700_000_000_000;
 
 fn program(function: &str, columns: &str) -> Program {
-    let column =
-        |name: &str, column_type| ColumnDefinition { name: name.into(), column_type, mapping: None, declared: None };
+    let column = |name: &str, column_type| ColumnDefinition::new(name, column_type);
     let columns_of_input = Some(vec![
         column("Systolic", ColumnType::BigInt),
         column("Diastolic", ColumnType::Double),
         column("Level", ColumnType::Text),
     ]);
-    let input = InputSchema { name: "I".into(), columns: columns_of_input, hub: false, reference: false };
+    let input = InputSchema::new("I", columns_of_input);
     let sql =
         format!("CREATE STREAM O ({columns}); CREATE PUMP P AS INSERT INTO O SELECT STREAM * FROM TABLE({function});");
     plan(QueryDialect::Kinesis, &sql, &[input]).unwrap()

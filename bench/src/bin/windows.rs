@@ -38,10 +38,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn run((name, sql): (&str, &str), events: u64, keys: u64, one_shape: bool) -> Result<(), Box<dyn std::error::Error>> {
     let batches = batches(events, keys, one_shape);
     let bytes: usize = batches.iter().map(|batch| batch.bytes.len()).sum();
-    let column =
-        |name: &str, column_type| ColumnDefinition { name: name.into(), column_type, mapping: None, declared: None };
+    let column = |name: &str, column_type| ColumnDefinition::new(name, column_type);
     let columns = vec![column("symbol", ColumnType::Text), column("shares", ColumnType::BigInt)];
-    let inputs = [InputSchema { name: "IN".into(), columns: Some(columns), hub: false, reference: false }];
+    let inputs = [InputSchema::new("IN", Some(columns))];
     let program = plan(QueryDialect::Kinesis, sql, &inputs).map_err(|errors| errors[0].clone())?;
     let mut executor = Executor::new(program, EventOrder::default(), &[RecordFormat::Json], &[1]);
     let before = Usage::of(std::process::id());

@@ -11,7 +11,7 @@ use millstream_access::{Access, Management, SessionKey};
 use millstream_aws::apigateway::LambdaProxy;
 use millstream_aws::authorize::{Authorizer, Service, ServiceRoles};
 use millstream_aws::destination::Destinations;
-use millstream_aws::kinesisanalytics::{LambdaInputCodec, LambdaOutputCodec};
+use millstream_aws::kinesisanalytics::LambdaCodec;
 use millstream_aws::lambda::event_source_mapping::{LambdaEvents, OnFailureDestinations, RolePermits};
 use millstream_aws::marketplace::NoticeJson;
 use millstream_aws::place::Place;
@@ -172,8 +172,8 @@ impl Engines {
             insight.clone(),
             Outside {
                 invoke: Arc::clone(&invoke),
-                kinesis_codec: Arc::new(LambdaOutputCodec::new(place.clone())),
-                kinesis_processing: Some(Arc::new(LambdaInputCodec::new(place.clone()))),
+                kinesis_codec: Arc::new(LambdaCodec::new(place.clone())),
+                kinesis_processing: Some(Arc::new(LambdaCodec::new(place.clone()))),
                 stream_analytics_codec: Arc::new(FunctionOutputCodec),
                 objects: Arc::new(objects.clone()),
                 reads: Arc::new(objects.clone()),

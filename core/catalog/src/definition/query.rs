@@ -121,6 +121,14 @@ pub struct QueryInput {
     pub processor: Option<InputProcessor>,
 }
 
+impl QueryInput {
+    /// Its name and the columns that it declares.
+    #[must_use]
+    pub fn declared(&self) -> (&str, &[ColumnDefinition]) {
+        (&self.name, &self.columns)
+    }
+}
+
 /// A function that changes an input's records, drops them or says that they are none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputProcessor {
@@ -192,6 +200,13 @@ pub struct ColumnDefinition {
     /// The type's text as its author wrote it (`VARCHAR(4)`), to be shown again.
     #[serde(default)]
     pub declared: Option<String>,
+}
+
+impl ColumnDefinition {
+    /// A column that is the field of the same name.
+    pub fn new(name: impl Into<String>, column_type: ColumnType) -> Self {
+        Self { name: name.into(), column_type, mapping: None, declared: None }
+    }
 }
 
 /// Types of columns, shared by the dialects.

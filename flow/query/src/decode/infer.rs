@@ -42,12 +42,8 @@ fn named_columns<'r>(delimiter: char, records: impl IntoIterator<Item = &'r [u8]
             }
         }
     }
-    let definition = |(name, column_type): (String, Option<ColumnType>)| ColumnDefinition {
-        name,
-        column_type: text_if_mixed(column_type),
-        mapping: None,
-        declared: None,
-    };
+    let definition =
+        |(name, column_type): (String, Option<ColumnType>)| ColumnDefinition::new(name, text_if_mixed(column_type));
     columns.into_iter().map(definition).collect()
 }
 
@@ -83,7 +79,7 @@ pub fn infer_delimited<'r>(records: impl IntoIterator<Item = &'r [u8]>) -> Optio
 fn placed_column(place: usize, rows: &[Vec<String>]) -> ColumnDefinition {
     let types = rows.iter().map(|row| type_of_text(row[place].trim()));
     let column_type = text_if_mixed(types.reduce(both).flatten());
-    ColumnDefinition { name: format!("COL_{}", place + 1), column_type, mapping: None, declared: None }
+    ColumnDefinition::new(format!("COL_{}", place + 1), column_type)
 }
 
 fn type_of_text(text: &str) -> Option<ColumnType> {

@@ -207,9 +207,8 @@ mod tests {
         let sql = "WITH p AS (SELECT a.n FROM i a JOIN i b ON DATEDIFF(hour, a, b) BETWEEN -1 AND 1)
             SELECT n INTO pairs FROM p;
             SELECT COUNT(*) AS n INTO sums FROM p GROUP BY TumblingWindow(second, 1)";
-        let column =
-            ColumnDefinition { name: "n".into(), column_type: ColumnType::BigInt, mapping: None, declared: None };
-        let input = InputSchema { name: "i".into(), columns: Some(vec![column]), hub: false, reference: false };
+        let column = ColumnDefinition::new("n", ColumnType::BigInt);
+        let input = InputSchema::new("i", Some(vec![column]));
         let program = plan(QueryDialect::StreamAnalytics, sql, &[input]).unwrap();
         Executor::new(program, EventOrder::default(), &[RecordFormat::Json], &[1])
     }

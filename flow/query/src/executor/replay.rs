@@ -137,14 +137,9 @@ mod tests {
 
     fn executor(sql: &str, policy: OrderPolicy) -> Executor {
         let types = [("g", ColumnType::Text), ("n", ColumnType::BigInt), ("t", ColumnType::Timestamp)];
-        let column = |(name, column_type): (&str, ColumnType)| ColumnDefinition {
-            name: name.into(),
-            column_type,
-            mapping: None,
-            declared: None,
-        };
+        let column = |(name, column_type): (&str, ColumnType)| ColumnDefinition::new(name, column_type);
         let columns = Some(types.map(column).to_vec());
-        let input = InputSchema { name: "i".into(), columns, hub: false, reference: false };
+        let input = InputSchema::new("i", columns);
         let kinesis = sql.starts_with("CREATE");
         let dialect = if kinesis { QueryDialect::Kinesis } else { QueryDialect::StreamAnalytics };
         let program = plan(dialect, sql, &[input]).unwrap();

@@ -63,7 +63,7 @@ mod tests {
         let dialect = QueryDialect::StreamAnalytics;
         let events = [r#"{"k":"a","v":1}"#, r#"{"k":"a","v":2}"#, r#"{"k":"b","v":3}"#];
         let columns = Some(columns_of(dialect, &RecordFormat::Json, events.map(str::as_bytes)));
-        let input = InputSchema { name: "events".into(), columns, hub: false, reference: false };
+        let input = InputSchema::new("events", columns);
         let sql = "WITH big AS (SELECT k, v FROM events WHERE v > 1)
             SELECT k, SUM(v) AS s INTO out FROM big GROUP BY k, TumblingWindow(minute, 1)";
         let program = plan(dialect, sql, &[input]).unwrap();

@@ -94,15 +94,10 @@ mod tests {
     use crate::{InputSchema, plan};
 
     fn tells(sql: &str) -> bool {
-        let column = |name: &str, column_type| ColumnDefinition {
-            name: name.into(),
-            column_type,
-            mapping: None,
-            declared: None,
-        };
+        let column = |name: &str, column_type| ColumnDefinition::new(name, column_type);
         let columns =
             vec![column("k", ColumnType::Text), column("n", ColumnType::BigInt), column("a", ColumnType::Value)];
-        let input = InputSchema { name: "i".into(), columns: Some(columns), hub: false, reference: false };
+        let input = InputSchema::new("i", Some(columns));
         plan(QueryDialect::StreamAnalytics, sql, &[input]).unwrap().a_row_alone_tells()
     }
 

@@ -166,9 +166,8 @@ mod tests {
     /// The bytes that a query makes of one record, with a column `r` without a fixed type.
     fn made(sql: &str, record: &str, format: &RecordFormat) -> String {
         let dialect = QueryDialect::StreamAnalytics;
-        let column =
-            ColumnDefinition { name: "r".into(), column_type: ColumnType::Value, mapping: None, declared: None };
-        let input = InputSchema { name: "i".into(), columns: Some(vec![column]), hub: false, reference: false };
+        let column = ColumnDefinition::new("r", ColumnType::Value);
+        let input = InputSchema::new("i", Some(vec![column]));
         let mut executor =
             Executor::new(plan(dialect, sql, &[input]).unwrap(), EventOrder::default(), &[RecordFormat::Json], &[1]);
         let mut records = EncodedRecords::default();

@@ -14,13 +14,12 @@ const BEGIN: i64 = 1_700_000_000_000;
 type Verdict = Option<(f64, bool)>;
 
 fn program(call: &str) -> Program {
-    let column =
-        |name: &str, column_type| ColumnDefinition { name: name.into(), column_type, mapping: None, declared: None };
+    let column = |name: &str, column_type| ColumnDefinition::new(name, column_type);
     let columns = Some(vec![column("k", ColumnType::Text), column("x", ColumnType::Double)]);
     let sql = format!(
         "WITH s AS (SELECT k, {call} AS a FROM I) SELECT k, a, GetRecordPropertyValue(a, 'Score') AS b INTO O FROM s"
     );
-    let input = InputSchema { name: "I".into(), columns, hub: false, reference: false };
+    let input = InputSchema::new("I", columns);
     plan(QueryDialect::StreamAnalytics, &sql, &[input]).unwrap_or_else(|mistakes| panic!("{}", mistakes[0]))
 }
 
@@ -183,8 +182,8 @@ fn restarts_and_batches_change_nothing() {
 
 #[test]
 fn mistakes_are_told() {
-    let column = ColumnDefinition { name: "x".into(), column_type: ColumnType::Text, mapping: None, declared: None };
-    let input = InputSchema { name: "I".into(), columns: Some(vec![column]), hub: false, reference: false };
+    let column = ColumnDefinition::new("x", ColumnType::Text);
+    let input = InputSchema::new("I", Some(vec![column]));
     for (call, expected) in [
         ("AnomalyDetection_SpikeAndDip(1, 95, 120) OVER (LIMIT DURATION(second, 1))", "takes 4 arguments"),
         ("AnomalyDetection_ChangePoint(1, 95, 120, 'spikes') OVER (LIMIT DURATION(second, 1))", "takes 3 arguments"),

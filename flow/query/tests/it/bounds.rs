@@ -9,10 +9,9 @@ const START: i64 = 1_700_000_000_000;
 
 /// An executor of a query over an input `i` of texts `t` and numbers `n`.
 fn executor(dialect: QueryDialect, sql: &str) -> Executor {
-    let column =
-        |name: &str, column_type| ColumnDefinition { name: name.into(), column_type, mapping: None, declared: None };
+    let column = |name: &str, column_type| ColumnDefinition::new(name, column_type);
     let columns = Some(vec![column("t", ColumnType::Text), column("n", ColumnType::BigInt)]);
-    let input = InputSchema { name: "i".into(), columns, hub: false, reference: false };
+    let input = InputSchema::new("i", columns);
     let program = plan(dialect, sql, &[input]).unwrap();
     Executor::new(program, EventOrder::default(), &[RecordFormat::Json], &[1])
 }

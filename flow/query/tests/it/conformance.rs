@@ -150,7 +150,7 @@ impl<'a> Input<'a> {
             mapping: Some(format!("$.{name}")),
             declared: None,
         });
-        InputSchema { name: self.name.to_owned(), columns: Some(columns.collect()), hub: false, reference: false }
+        InputSchema::new(self.name, Some(columns.collect()))
     }
 
     fn batch(&self, source: &SourcePlan) -> RecordBatch {

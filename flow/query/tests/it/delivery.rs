@@ -286,8 +286,7 @@ impl Life {
 }
 
 pub fn query(outputs: Vec<QueryOutput>) -> NewQuery {
-    let column =
-        |name: &str, column_type| ColumnDefinition { name: name.into(), column_type, mapping: None, declared: None };
+    let column = |name: &str, column_type| ColumnDefinition::new(name, column_type);
     let into: Vec<String> =
         outputs.iter().map(|output| format!("SELECT symbol, n INTO {} FROM src;", output.name)).collect();
     NewQuery {

@@ -33,11 +33,9 @@ fn executor(dialect: QueryDialect, hop_ms: i64, size_ms: i64) -> Executor {
             hop_ms / 1_000,
         ),
     };
-    let column =
-        |name: &str, column_type| ColumnDefinition { name: name.into(), column_type, mapping: None, declared: None };
+    let column = |name: &str, column_type| ColumnDefinition::new(name, column_type);
     let columns = Some(vec![column("symbol", ColumnType::Text), column("shares", ColumnType::BigInt)]);
-    let program =
-        plan(dialect, &sql, &[InputSchema { name: "I".into(), columns, hub: false, reference: false }]).unwrap();
+    let program = plan(dialect, &sql, &[InputSchema::new("I", columns)]).unwrap();
     Executor::new(program, EventOrder::default(), &[RecordFormat::Json], &[1])
 }
 

@@ -61,18 +61,8 @@ const JOINS: [(QueryDialect, &str); 6] = [
 
 fn executor(dialect: QueryDialect, sql: &str) -> Executor {
     let types = [("k", ColumnType::BigInt), ("v", ColumnType::BigInt), ("t", ColumnType::Timestamp)];
-    let column = |(name, column_type): (&str, ColumnType)| ColumnDefinition {
-        name: name.into(),
-        column_type,
-        mapping: None,
-        declared: None,
-    };
-    let input = |name: &str| InputSchema {
-        name: name.into(),
-        columns: Some(types.map(column).to_vec()),
-        hub: false,
-        reference: false,
-    };
+    let column = |(name, column_type): (&str, ColumnType)| ColumnDefinition::new(name, column_type);
+    let input = |name: &str| InputSchema::new(name, Some(types.map(column).to_vec()));
     let program = plan(dialect, sql, &[input("a"), input("b")]).unwrap();
     let order =
         EventOrder { late_tolerance_ms: OLD_MS, out_of_order_tolerance_ms: 2 * OLD_MS, policy: OrderPolicy::Drop };

@@ -7,19 +7,14 @@ use millstream_query::{
 };
 
 fn trades(name: &str) -> InputSchema {
-    let column = |name: &str, column_type| ColumnDefinition {
-        name: name.to_owned(),
-        column_type,
-        mapping: None,
-        declared: None,
-    };
+    let column = |name: &str, column_type| ColumnDefinition::new(name, column_type);
     let columns = vec![
         column("symbol", ColumnType::Text),
         column("price", ColumnType::Double),
         column("shares", ColumnType::BigInt),
         column("time", ColumnType::Timestamp),
     ];
-    InputSchema { name: name.to_owned(), columns: Some(columns), hub: false, reference: false }
+    InputSchema::new(name, Some(columns))
 }
 
 /// The mistakes of a query over an input `trades`, as they print.
@@ -369,13 +364,8 @@ fn mistakes_of_all_statements_are_told() {
 #[test]
 fn a_source_that_has_another_name_is_not_known_by_its_own() {
     let sql = |list: &str| format!("SELECT {list} INTO o FROM a b JOIN b a ON DATEDIFF(second, a, b) = 0");
-    let column = |name: &str| ColumnDefinition {
-        name: name.to_owned(),
-        column_type: ColumnType::BigInt,
-        mapping: None,
-        declared: None,
-    };
-    let input = |name: &str, columns| InputSchema { name: name.to_owned(), columns, hub: false, reference: false };
+    let column = |name: &str| ColumnDefinition::new(name, ColumnType::BigInt);
+    let input = |name: &str, columns| InputSchema::new(name, columns);
     let inputs = [input("a", Some(vec![column("x")])), input("b", Some(vec![column("y")]))];
     assert!(plan(QueryDialect::StreamAnalytics, &sql("a.y, b.x"), &inputs).is_ok());
     let errors = plan(QueryDialect::StreamAnalytics, &sql("a.x"), &inputs).unwrap_err();
@@ -387,7 +377,7 @@ fn a_source_that_has_another_name_is_not_known_by_its_own() {
 
 #[test]
 fn a_check_needs_no_columns_and_a_plan_does() {
-    let unknown = [InputSchema { name: "trades".to_owned(), columns: None, hub: false, reference: false }];
+    let unknown = [InputSchema::new("trades", None)];
     let sql =
         "SELECT symbol, SUM(shares) AS s FROM trades TIMESTAMP BY time GROUP BY symbol, TumblingWindow(minute, 1)";
     assert_eq!(check(QueryDialect::StreamAnalytics, sql, &unknown), []);

@@ -16,14 +16,13 @@ use crate::conformance::rows;
 const BEGIN: i64 = 1_700_000_000_000;
 
 fn program(function: &str, columns: &str) -> Program {
-    let column =
-        |name: &str, column_type| ColumnDefinition { name: name.into(), column_type, mapping: None, declared: None };
+    let column = |name: &str, column_type| ColumnDefinition::new(name, column_type);
     let columns_of_input = Some(vec![
         column("Systolic", ColumnType::BigInt),
         column("Diastolic", ColumnType::Double),
         column("Level", ColumnType::Text),
     ]);
-    let input = InputSchema { name: "I".into(), columns: columns_of_input, hub: false, reference: false };
+    let input = InputSchema::new("I", columns_of_input);
     let sql =
         format!("CREATE STREAM O ({columns}); CREATE PUMP P AS INSERT INTO O SELECT STREAM * FROM TABLE({function});");
     plan(QueryDialect::Kinesis, &sql, &[input]).unwrap()
@@ -61,7 +60,7 @@ fn run(program: &Program, records: &[String], batch: usize, restart: usize) -> P
             executor.restore(&state).unwrap();
             assert_eq!(executor.snapshot(), state);
         }
-        // Records of ten come at one time, whatever is a batch.
+        // A batch comes at the time of its first record, which is a second later for each sixty.
         let append_time = BEGIN + (first / 60) as i64 * 1_000;
         produced.extend(
             executor.push(0, 0, &RecordBatch { base_offset: first as u64, count, append_time, bytes }, 0).unwrap(),

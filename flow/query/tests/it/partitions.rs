@@ -24,14 +24,9 @@ const QUERIES: [&str; 3] = [
 
 fn executor(sql: &str, order: &EventOrder) -> Executor {
     let types = [("k", ColumnType::BigInt), ("v", ColumnType::BigInt), ("t", ColumnType::Timestamp)];
-    let column = |(name, column_type): (&str, ColumnType)| ColumnDefinition {
-        name: name.into(),
-        column_type,
-        mapping: None,
-        declared: None,
-    };
+    let column = |(name, column_type): (&str, ColumnType)| ColumnDefinition::new(name, column_type);
     let columns = Some(types.map(column).to_vec());
-    let input = InputSchema { name: "i".into(), columns, hub: false, reference: false };
+    let input = InputSchema::new("i", columns);
     let program = plan(QueryDialect::StreamAnalytics, sql, &[input]).unwrap();
     Executor::new(program, *order, &[RecordFormat::Json], &[1])
 }
@@ -172,12 +167,7 @@ fn mistakes_are_told() {
 #[test]
 fn all_inputs_have_timelines_of_their_own_or_none() {
     let input = |name: &str, reference| {
-        let column = |name: &str, column_type| ColumnDefinition {
-            name: name.into(),
-            column_type,
-            mapping: None,
-            declared: None,
-        };
+        let column = |name: &str, column_type| ColumnDefinition::new(name, column_type);
         let columns = Some(vec![column("k", ColumnType::BigInt), column("t", ColumnType::Timestamp)]);
         InputSchema { name: name.into(), columns, hub: false, reference }
     };

@@ -57,14 +57,9 @@ fn planned(which: usize, partitioned: bool) -> Program {
             AFTER MATCH SKIP TO NEXT ROW PATTERN ({pattern}) DEFINE {define}) AS T"
     );
     let types = [("k", ColumnType::BigInt), ("v", ColumnType::BigInt), ("t", ColumnType::Timestamp)];
-    let column = |(name, column_type): (&str, ColumnType)| ColumnDefinition {
-        name: name.into(),
-        column_type,
-        mapping: None,
-        declared: None,
-    };
+    let column = |(name, column_type): (&str, ColumnType)| ColumnDefinition::new(name, column_type);
     let columns = Some(types.map(column).to_vec());
-    let input = InputSchema { name: "i".into(), columns, hub: false, reference: false };
+    let input = InputSchema::new("i", columns);
     match plan(QueryDialect::StreamAnalytics, &sql, &[input]) {
         Ok(program) => program,
         Err(errors) => panic!("{sql}: {}", errors[0]),
@@ -228,8 +223,8 @@ fn until_stopped(pattern: &str, define: &str, measure: &str, events: usize) -> O
         "SELECT * INTO o FROM i MATCH_RECOGNIZE (LIMIT DURATION(day, 1) MEASURES {measure} AS m PATTERN ({pattern})
          DEFINE {define}) AS T"
     );
-    let column = ColumnDefinition { name: "v".into(), column_type: ColumnType::BigInt, mapping: None, declared: None };
-    let input = InputSchema { name: "i".into(), columns: Some(vec![column]), hub: false, reference: false };
+    let column = ColumnDefinition::new("v", ColumnType::BigInt);
+    let input = InputSchema::new("i", Some(vec![column]));
     let program = plan(QueryDialect::StreamAnalytics, &sql, &[input]).unwrap();
     let mut running = Executor::new(program, EventOrder::default(), &[RecordFormat::Json], &[1]);
     (0..events).find_map(|n| {
@@ -264,8 +259,8 @@ fn the_ways_of_an_attempt_are_bounded() {
 fn what_is_kept_of_matches_is_bounded() {
     let sql = "WITH s AS (SELECT REPLICATE('x', 1048576) AS t, v FROM i)
         SELECT * INTO o FROM s MATCH_RECOGNIZE (LIMIT DURATION(day, 1) MEASURES First(A.t) AS m PATTERN (A+) DEFINE A AS A.v >= 0) AS T";
-    let column = ColumnDefinition { name: "v".into(), column_type: ColumnType::BigInt, mapping: None, declared: None };
-    let input = InputSchema { name: "i".into(), columns: Some(vec![column]), hub: false, reference: false };
+    let column = ColumnDefinition::new("v", ColumnType::BigInt);
+    let input = InputSchema::new("i", Some(vec![column]));
     let program = plan(QueryDialect::StreamAnalytics, sql, &[input]).unwrap();
     let mut running = Executor::new(program, EventOrder::default(), &[RecordFormat::Json], &[1]);
     let stopped = (0..400).find_map(|n| {

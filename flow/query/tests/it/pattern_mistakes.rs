@@ -118,14 +118,9 @@ fn a_check_needs_no_columns() {
 
 #[test]
 fn a_plan_is_shown() {
-    let column = |name: &str, column_type| ColumnDefinition {
-        name: name.to_owned(),
-        column_type,
-        mapping: None,
-        declared: None,
-    };
+    let column = |name: &str, column_type| ColumnDefinition::new(name, column_type);
     let columns = vec![column("symbol", ColumnType::Text), column("price", ColumnType::Double)];
-    let input = InputSchema { name: "trades".into(), columns: Some(columns), hub: false, reference: false };
+    let input = InputSchema::new("trades", Some(columns));
     let sql = query(
         "LIMIT DURATION(minute, 1) PARTITION BY symbol MEASURES LAST(A.price) AS p
          PATTERN (A+ B .) DEFINE A AS A.price > 1, B AS B.price > MAX(A.price)",

@@ -8,12 +8,7 @@ use proptest::prelude::*;
 const DIALECTS: [QueryDialect; 2] = [QueryDialect::Kinesis, QueryDialect::StreamAnalytics];
 
 fn input() -> InputSchema {
-    let column = |name: &str, column_type| ColumnDefinition {
-        name: name.to_owned(),
-        column_type,
-        mapping: None,
-        declared: None,
-    };
+    let column = |name: &str, column_type| ColumnDefinition::new(name, column_type);
     let columns = vec![
         column("A", ColumnType::BigInt),
         column("B", ColumnType::Text),
@@ -21,7 +16,7 @@ fn input() -> InputSchema {
         column("D", ColumnType::Timestamp),
         column("E", ColumnType::Boolean),
     ];
-    InputSchema { name: "S".to_owned(), columns: Some(columns), hub: false, reference: false }
+    InputSchema::new("S", Some(columns))
 }
 
 fn answer(dialect: QueryDialect, sql: &str) {

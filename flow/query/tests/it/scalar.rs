@@ -40,9 +40,8 @@ fn run(dialect: QueryDialect, file: &str, query: fn(&str) -> String) {
 /// The only row of a query over one row of one column `n`, 1.
 fn evaluate(dialect: QueryDialect, sql: &str) -> String {
     let name = if dialect == QueryDialect::Kinesis { "I" } else { "i" };
-    let column =
-        ColumnDefinition { name: "N".to_owned(), column_type: ColumnType::BigInt, mapping: None, declared: None };
-    let input = InputSchema { name: name.to_owned(), columns: Some(vec![column]), hub: false, reference: false };
+    let column = ColumnDefinition::new("N", ColumnType::BigInt);
+    let input = InputSchema::new(name, Some(vec![column]));
     let program = match plan(dialect, sql, &[input]) {
         Ok(program) => program,
         Err(errors) => return errors[0].to_string().replace('\n', " "),

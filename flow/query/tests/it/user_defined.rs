@@ -44,7 +44,7 @@ fn rows(functions: &[QueryFunction], sql: &str, sample: &str) -> Vec<Value> {
 }
 
 fn mistakes(functions: &[QueryFunction], sql: &str) -> Vec<String> {
-    let input = InputSchema { name: "input".into(), columns: None, hub: false, reference: false };
+    let input = InputSchema::new("input", None);
     let mistakes = plan_with(QueryDialect::StreamAnalytics, sql, &[input], functions).unwrap_err();
     mistakes.iter().map(|mistake| format!("{}: {}", mistake.code, mistake.message)).collect()
 }

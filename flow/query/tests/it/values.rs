@@ -109,7 +109,7 @@ fn a_declared_input_takes_what_fits_and_tells_of_the_rest() {
 
 #[test]
 fn mistakes_of_declarations_and_applies_are_told() {
-    let input = InputSchema { name: "input".into(), columns: None, hub: false, reference: false };
+    let input = InputSchema::new("input", None);
     for (sql, expected) in [
         ("CREATE TABLE other (x bigint) SELECT 1 FROM input", "error[Q103]: there is no stream or input `other`"),
         ("CREATE TABLE input (x integer) SELECT x FROM input", "`INTEGER` is not a type"),

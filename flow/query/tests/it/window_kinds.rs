@@ -96,14 +96,13 @@ const LOOKING_BACK: [&str; 4] = [
 type Trade = (i64, i64, u8, Option<i32>);
 
 fn program(dialect: QueryDialect, sql: &str) -> Program {
-    let column =
-        |name: &str, column_type| ColumnDefinition { name: name.into(), column_type, mapping: None, declared: None };
+    let column = |name: &str, column_type| ColumnDefinition::new(name, column_type);
     let columns = vec![
         column("symbol", ColumnType::Text),
         column("shares", ColumnType::BigInt),
         column("t", ColumnType::Timestamp),
     ];
-    let input = InputSchema { name: "I".into(), columns: Some(columns), hub: false, reference: false };
+    let input = InputSchema::new("I", Some(columns));
     let sum = QueryFunction {
         name: "sum".into(),
         kind: QueryFunctionKind::Aggregate,

@@ -12,7 +12,6 @@ mod input;
 mod lifecycle;
 mod logging;
 mod output;
-mod processing_codec;
 mod reference;
 mod role;
 mod schema;
@@ -33,8 +32,7 @@ use crate::authorize::{Authorizer, Service, ServiceRoles};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 use crate::place::Place;
 
-pub use codec::LambdaOutputCodec;
-pub use processing_codec::LambdaInputCodec;
+pub use codec::LambdaCodec;
 
 /// The service.
 pub struct KinesisAnalytics {

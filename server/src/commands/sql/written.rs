@@ -212,7 +212,7 @@ impl Written {
         let mut schemas = sample_schemas(self.dialect, &self.inputs)?;
         let mut add = |name: String| {
             if !schemas.iter().any(|known| known.name.eq_ignore_ascii_case(&name)) {
-                schemas.push(InputSchema { name, columns: None, hub: false, reference: false });
+                schemas.push(InputSchema::new(name, None));
             }
         };
         inputs_declared(self.dialect, &self.sql).into_iter().for_each(&mut add);

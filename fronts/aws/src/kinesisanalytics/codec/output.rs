@@ -5,40 +5,11 @@
 use base64_simd::STANDARD;
 use bytes::Bytes;
 use millstream_query::{DeliveryAnswer, DeliveryRecord, OutputCodec};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, json};
 
-use crate::place::Place;
+use super::{Answer, AnsweredRecord, LambdaCodec, RECORDS_MAX};
 
-/// Rows of one event.
-const RECORDS_MAX: usize = 500;
-
-/// The shape of the service.
-pub struct LambdaOutputCodec {
-    place: Place,
-}
-
-impl LambdaOutputCodec {
-    /// For applications of a place.
-    #[must_use]
-    pub fn new(place: Place) -> Self {
-        Self { place }
-    }
-}
-
-#[derive(Deserialize)]
-struct Answer {
-    records: Vec<AnsweredRecord>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct AnsweredRecord {
-    record_id: String,
-    result: String,
-}
-
-impl OutputCodec for LambdaOutputCodec {
+impl OutputCodec for LambdaCodec {
     fn encode(&self, query: &str, records: &[DeliveryRecord]) -> Bytes {
         let record = |record: &DeliveryRecord| {
             json!({
@@ -47,12 +18,7 @@ impl OutputCodec for LambdaOutputCodec {
                 "data": STANDARD.encode_to_string(&record.data),
             })
         };
-        let event = json!({
-            "invocationId": uuid::Uuid::new_v4().to_string(),
-            "applicationArn": self.place.arn("kinesisanalytics", &format!("application/{query}")),
-            "records": records.iter().map(record).collect::<Vec<Value>>(),
-        });
-        Bytes::from(event.to_string())
+        self.event(query, records.iter().map(record).collect(), Map::new())
     }
 
     fn decode(&self, _records: &[DeliveryRecord], answer: &[u8]) -> Option<Vec<DeliveryAnswer>> {
@@ -68,11 +34,14 @@ impl OutputCodec for LambdaOutputCodec {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
+    use crate::place::Place;
 
     #[test]
     fn the_shape_is_the_services_own() {
-        let codec = LambdaOutputCodec::new(Place::new("us-east-1"));
+        let codec = LambdaCodec::new(Place::new("us-east-1"));
         let record = DeliveryRecord { id: "7".into(), attempts: 2, data: Bytes::from_static(b"{}") };
         let event: Value = serde_json::from_slice(&codec.encode("trades", std::slice::from_ref(&record))).unwrap();
         assert_eq!(event["applicationArn"], "arn:aws:kinesisanalytics:us-east-1:000000000000:application/trades");

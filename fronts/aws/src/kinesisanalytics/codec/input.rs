@@ -9,39 +9,9 @@ use bytes::Bytes;
 use millstream_query::{Processed, ProcessingBatch, ProcessingCodec};
 use millstream_stream::ShardId;
 use millstream_types::Record;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::place::Place;
-
-/// Records of one event.
-const RECORDS_MAX: usize = 500;
-
-/// The shape of the service.
-pub struct LambdaInputCodec {
-    place: Place,
-}
-
-impl LambdaInputCodec {
-    /// For applications of a place.
-    #[must_use]
-    pub fn new(place: Place) -> Self {
-        Self { place }
-    }
-}
-
-#[derive(Deserialize)]
-struct Answer {
-    records: Vec<AnsweredRecord>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct AnsweredRecord {
-    record_id: String,
-    result: String,
-    data: Option<String>,
-}
+use super::{Answer, AnsweredRecord, LambdaCodec, RECORDS_MAX};
 
 impl AnsweredRecord {
     fn processed(&self) -> Result<Processed, String> {
@@ -49,11 +19,11 @@ impl AnsweredRecord {
         match (result.as_str(), data) {
             ("Dropped", _) => Ok(Processed::Dropped),
             ("ProcessingFailed", _) => Ok(Processed::Failed),
-            ("Ok", Some(data)) => match STANDARD.decode_to_vec(data) {
+            ("Ok", Some(Value::String(data))) => match STANDARD.decode_to_vec(data) {
                 Ok(data) => Ok(Processed::Record(Bytes::from(data))),
                 Err(_) => Err(format!("the data of record {record_id} is no base64")),
             },
-            ("Ok", None) => Err(format!("record {record_id} is Ok and has no data")),
+            ("Ok", _) => Err(format!("record {record_id} is Ok and has no data")),
             (other, _) => {
                 Err(format!("expected the result Ok, Dropped or ProcessingFailed of record {record_id}, found {other}"))
             }
@@ -61,7 +31,7 @@ impl AnsweredRecord {
     }
 }
 
-impl ProcessingCodec for LambdaInputCodec {
+impl ProcessingCodec for LambdaCodec {
     fn encode(&self, batch: &ProcessingBatch<'_>) -> Bytes {
         let delivery = batch.stream.strip_prefix("delivery/");
         let stream = match delivery {
@@ -84,13 +54,8 @@ impl ProcessingCodec for LambdaInputCodec {
             }
             shown
         };
-        let event = json!({
-            "invocationId": uuid::Uuid::new_v4().to_string(),
-            "applicationArn": self.place.arn("kinesisanalytics", &format!("application/{}", batch.query)),
-            "streamArn": stream,
-            "records": batch.records.iter().map(record).collect::<Vec<Value>>(),
-        });
-        Bytes::from(event.to_string())
+        let more = Map::from_iter([("streamArn".to_owned(), json!(stream))]);
+        self.event(batch.query, batch.records.iter().map(record).collect(), more)
     }
 
     fn decode(&self, answer: &[u8]) -> Result<HashMap<String, Processed>, String> {
@@ -113,10 +78,11 @@ mod tests {
     use millstream_types::LogId;
 
     use super::*;
+    use crate::place::Place;
 
     #[test]
     fn the_shape_is_the_services_own() {
-        let codec = LambdaInputCodec::new(Place::new("us-east-1"));
+        let codec = LambdaCodec::new(Place::new("us-east-1"));
         let record = Record {
             offset: 7,
             append_time: 1_700_000_000_123,
@@ -147,7 +113,7 @@ mod tests {
 
     #[test]
     fn answers_say_what_became_of_records() {
-        let codec = LambdaInputCodec::new(Place::new("us-east-1"));
+        let codec = LambdaCodec::new(Place::new("us-east-1"));
         let answer = br#"{"records":[{"recordId":"7","result":"Ok","data":"e30="},{"recordId":"8","result":"Dropped"},
             {"recordId":"9","result":"ProcessingFailed","data":"e30="}]}"#;
         let said = codec.decode(answer).unwrap();

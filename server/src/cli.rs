@@ -13,7 +13,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use function::{FunctionArgs, FunctionCommand};
 pub use job::{JobArgs, JobCommand, JobPartArgs, JobPartName, JobStartArgs};
 pub use sold::{MarketplaceCommand, PortalCommand, UsageArgs, UsageCommand, UsageFormat};
-pub use sql::{OutOfTolerance, RowsFormat, SqlArgs, SqlCommand, SqlRunArgs, SqlTestArgs};
+pub use sql::{
+    OutOfTolerance, RowsFormat, SqlArgs, SqlCommand, SqlRunArgs, SqlTestArgs, SqlTranslateArgs, TranslateTo,
+};
 
 /// A real-time data pipeline in one binary.
 #[derive(Debug, Parser)]
@@ -348,6 +350,8 @@ pub enum DialectName {
     Kinesis,
     /// Azure Stream Analytics
     StreamAnalytics,
+    /// Standard SQL with window table functions, as Apache Flink has it
+    Standard,
 }
 
 /// Which lines of a function.

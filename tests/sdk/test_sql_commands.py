@@ -249,3 +249,39 @@ def test_explain_shows_steps_state_and_time(sql):
     assert "of an event: its arrival" in done.stdout, done.stderr
     done = sql("explain", "q.sql", q__sql="SELECT a FROM trades")
     assert done.returncode == 1 and "the columns of `trades` are not known" in done.stderr
+
+
+STANDARD = """CREATE TABLE trades (symbol STRING, shares BIGINT, at TIMESTAMP(3), WATERMARK FOR at AS at - INTERVAL '5' SECOND);
+INSERT INTO sums
+SELECT window_end AS `time`, symbol, SUM(shares) AS total
+FROM TABLE(TUMBLE(TABLE trades, DESCRIPTOR(at), INTERVAL '1' MINUTE))
+GROUP BY window_start, window_end, symbol;
+"""
+
+
+def test_the_standard_dialect_is_checked_run_and_explained(sql):
+    done = sql("check", "q.sql", q__sql=STANDARD)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "q.sql: sound (standard): reads trades, writes sums (time, symbol, total)\n"
+    done = sql("run", "q.sql", "--input", "trades=trades.jsonl", q__sql=STANDARD, trades__jsonl=lines(EVENTS))
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    expected = [{**row, "time": row["time"][:19].replace("T", " ") + ".000"} for row in ROWS]
+    assert by_row(rows) == by_row(expected), done.stderr
+    done = sql("explain", "q.sql", q__sql=STANDARD)
+    assert "more than 5 s behind others of its shard: dropped" in done.stdout, done.stdout + done.stderr
+
+
+def test_translate_says_what_is_exact_and_what_is_not(sql):
+    done = sql("translate", "q.sql", "--to", "flink", q__sql=TRADES)
+    assert done.returncode == 1
+    assert "DESCRIPTOR(`at`), INTERVAL '1' MINUTE, INTERVAL '0.001' SECOND" in done.stdout, done.stdout
+    assert "q.sql:4:6: not carried over: rows that are later" in done.stderr, done.stderr
+    done = sql("translate", "q.sql", "--to", "flink", "--within-tolerance", q__sql=TRADES)
+    assert done.returncode == 0, done.stderr
+    assert "exact in other words: windows (start, end]" in done.stderr, done.stderr
+    done = sql("translate", "q.sql", "--to", "flink-ddl", "--within-tolerance", "--bootstrap", "k:1", q__sql=TRADES)
+    assert done.returncode == 0 and "'properties.bootstrap.servers' = 'k:1'" in done.stdout, done.stderr
+    done = sql("translate", "q.sql", "--to", "asa", "--within-tolerance", q__sql=STANDARD)
+    assert done.returncode == 0, done.stderr
+    assert "TumblingWindow(Duration(minute, 1), Offset(millisecond, -1))" in done.stdout, done.stdout

@@ -13,7 +13,8 @@ use self::time::lasting;
 use crate::expression::types;
 use crate::plan::{
     AnalyticCall, AnalyticFunction, Condition, Extent, Join, JoinSide, Model, Operator, Parts, PatternMatch, Place,
-    Program, ScalarExpr, Scored, Sort, SourceColumn, Step, WindowAggregate, WindowBounds, WindowKind,
+    Program, SESSION_WITHOUT_LIMIT, ScalarExpr, Scored, Sort, SourceColumn, Step, WindowAggregate, WindowBounds,
+    WindowKind,
 };
 
 /// The plan: its steps as a tree below each output, then the times of its sources, then what bounds its state.
@@ -243,8 +244,12 @@ fn window_text(aggregate: &WindowAggregate) -> String {
         WindowKind::Session { timeout_ms, longest_ms, partition } => {
             let keys: Vec<&str> = aggregate.keys.iter().take(partition).map(|key| key.text.as_str()).collect();
             let of = if keys.is_empty() { "all rows".to_owned() } else { format!("each {}", keys.join(", ")) };
-            let (timeout, longest) = (lasting(timeout_ms), lasting(longest_ms));
-            format!("sessions of {of} {bounds}, over after {timeout} without a row or when {longest} old")
+            let timeout = lasting(timeout_ms);
+            let old = match longest_ms {
+                SESSION_WITHOUT_LIMIT => String::new(),
+                longest => format!(" or when {} old", lasting(longest)),
+            };
+            format!("sessions of {of} {bounds}, over after {timeout} without a row{old}")
         }
         WindowKind::Stagger { size_ms } => {
             format!("windows of {} {bounds} from each key's first row", lasting(size_ms))

@@ -24,6 +24,7 @@ mod window;
 
 pub use decode::Decoded;
 pub use decode::infer::{Delimited, infer_columns, infer_delimited};
+pub use dialect::translate::{Goal, Outcome, Translation, TranslationAsk, TranslationNote, translate};
 pub use dialect::{
     InputSchema, check, check_with, inputs_declared, inputs_missing, language_of, output_names, plan, plan_with,
 };

@@ -1,7 +1,7 @@
-//! The logical plan both dialects end in: sources, steps in topological order, outputs.
+//! The logical plan all dialects end in: sources, steps in topological order, outputs.
 //!
 //! Owns what a query *means*; differences between the dialects (which end of a window is open, whether an average of
-//! integers truncates) are data in here, so that one set of operators serves both. Never executes, never parses.
+//! integers truncates) are data in here, so that one set of operators serves all. Never executes, never parses.
 //! Read next: `dialect/mod.rs` (how SQL text becomes a [`Program`]), `expression/mod.rs` (how a [`ScalarExpr`] is made).
 
 mod aggregate;
@@ -42,6 +42,9 @@ pub const VALUE: DataType = DataType::LargeUtf8;
 
 /// The longest window a query may ask for: 7 days, Stream Analytics' own limit. State is kept that long.
 pub const WINDOW_MS_MAX: i64 = 7 * 24 * 60 * 60 * 1000;
+
+/// The longest duration of sessions without one: later than any time.
+pub const SESSION_WITHOUT_LIMIT: i64 = 1 << 60;
 
 /// The most hops that may overlap one instant: each row belongs to `size / hop` windows, and state grows with it.
 pub const HOPS_PER_WINDOW_MAX: i64 = 10_000;
@@ -91,7 +94,7 @@ impl Program {
     #[must_use]
     pub fn output(&self, name: &str) -> Option<&OutputPlan> {
         self.outputs.iter().find(|output| match self.dialect {
-            QueryDialect::Kinesis => output.name == name,
+            QueryDialect::Kinesis | QueryDialect::Standard => output.name == name,
             QueryDialect::StreamAnalytics => output.name.eq_ignore_ascii_case(name),
         })
     }
@@ -139,6 +142,9 @@ pub struct SourcePlan {
     pub schema: SchemaRef,
     /// Where the row time comes from.
     pub time: TimeSource,
+    /// How far rows may be behind the latest of their shard, where the query's text says it (`WATERMARK FOR`): they then go by their
+    /// own time alone, whenever they arrived, and one that is further behind is dropped.
+    pub watermark_ms: Option<i64>,
     /// Rows for which these differ have timelines of their own: none is out of order for the sake of another. Over `schema`;
     /// nothing: all rows of a shard have one.
     pub timelines: Vec<ScalarExpr>,

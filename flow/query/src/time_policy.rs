@@ -104,6 +104,17 @@ impl ShardTime {
         Ok(time)
     }
 
+    /// The time of a row that goes by its own alone: it is dropped when it is further behind the latest than it may be.
+    pub(crate) fn follow(&mut self, event: i64, behind_ms: i64, counts: &mut OrderCounts) -> Result<i64, Dropped> {
+        if event < self.watermark {
+            counts.out_of_order += 1;
+            return Err(Dropped::OutOfOrder);
+        }
+        self.greatest = self.greatest.max(event);
+        self.raise(self.greatest.saturating_sub(behind_ms));
+        Ok(event)
+    }
+
     /// A row that goes by its arrival.
     pub(crate) fn arrived(&mut self, arrival: i64) {
         self.raise(arrival);

@@ -17,6 +17,8 @@ pub enum SqlCommand {
     Test(SqlTestArgs),
     /// Show what a query does: what it reads, its steps, what they keep and for how long
     Explain(SqlArgs),
+    /// Print a query in another system's language, and tell of each construct that is not the same there
+    Translate(SqlTranslateArgs),
 }
 
 /// Which query, and what is known of its inputs.
@@ -68,6 +70,34 @@ pub struct SqlRunArgs {
     /// End with a failure when an event became no row
     #[arg(long)]
     pub strict: bool,
+}
+
+/// A query to be said in another language.
+#[derive(Debug, Clone, Args)]
+pub struct SqlTranslateArgs {
+    /// The query
+    #[command(flatten)]
+    pub sql: SqlArgs,
+    /// The language
+    #[arg(long, value_enum)]
+    pub to: TranslateTo,
+    /// No event is earlier, later or more out of order than the query allows: what would become of it is not asked
+    #[arg(long)]
+    pub within_tolerance: bool,
+    /// The servers of Kafka that tables name
+    #[arg(long, value_name = "HOST:PORT,…", default_value = "localhost:9092")]
+    pub bootstrap: String,
+}
+
+/// What a query is translated to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TranslateTo {
+    /// The statements of Apache Flink's SQL
+    Flink,
+    /// The tables that these read and write, over Kafka
+    FlinkDdl,
+    /// Azure Stream Analytics' language
+    Asa,
 }
 
 /// Tests to be run.

@@ -144,6 +144,7 @@ fn dialect_word(dialect: DialectName) -> &'static str {
     match dialect {
         DialectName::Kinesis => "kinesis",
         DialectName::StreamAnalytics => "stream_analytics",
+        DialectName::Standard => "standard",
     }
 }
 

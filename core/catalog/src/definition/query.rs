@@ -95,6 +95,8 @@ pub enum QueryDialect {
     Kinesis,
     /// Azure Stream Analytics: INTO, TIMESTAMP BY, TumblingWindow.
     StreamAnalytics,
+    /// Standard SQL with window table functions, as Apache Flink has it: WATERMARK, TUMBLE, INSERT INTO.
+    Standard,
 }
 
 /// A source of rows.

@@ -125,6 +125,7 @@ pub(super) struct QueryTable {
 pub(super) enum DialectName {
     Kinesis,
     StreamAnalytics,
+    Standard,
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize)]

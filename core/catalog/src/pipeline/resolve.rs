@@ -295,6 +295,7 @@ impl Resolver<'_> {
             dialect: match table.dialect {
                 DialectName::Kinesis => QueryDialect::Kinesis,
                 DialectName::StreamAnalytics => QueryDialect::StreamAnalytics,
+                DialectName::Standard => QueryDialect::Standard,
             },
             sql,
             inputs,

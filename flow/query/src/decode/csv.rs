@@ -173,6 +173,7 @@ mod tests {
             columns,
             schema: with_rowtime([]),
             time: TimeSource::Arrival,
+            watermark_ms: None,
             timelines: Vec::new(),
         };
         let mut columns: Vec<Column> =

@@ -16,7 +16,7 @@ pub(crate) fn columns_of<'r>(
             named_columns(csv::char_of(delimiter), records)
         }
         (_, QueryDialect::StreamAnalytics) => json_columns(records),
-        (_, QueryDialect::Kinesis) => infer_columns(records),
+        (_, QueryDialect::Kinesis | QueryDialect::Standard) => infer_columns(records),
     }
 }
 

@@ -321,6 +321,7 @@ mod tests {
             columns: FIELDS.iter().enumerate().map(column).collect(),
             schema: std::sync::Arc::new(arrow::datatypes::Schema::empty()),
             time: TimeSource::Arrival,
+            watermark_ms: None,
             timelines: Vec::new(),
         }
     }

@@ -45,7 +45,8 @@ fn unit(tokens: &mut Tokens) -> Result<usize, PlanError> {
             tokens.expected("DAY, HOUR, MINUTE or SECOND")
         }
     };
-    let place = UNITS.iter().position(|unit| tokens.is_word(unit.0)).ok_or_else(error)?;
+    let named = |unit: &(&str, i64)| tokens.is_word(unit.0) || tokens.is_word(&format!("{}S", unit.0));
+    let place = UNITS.iter().position(named).ok_or_else(error)?;
     tokens.take();
     if tokens.take_token(&Token::LParen) {
         while !tokens.take_token(&Token::RParen) {

@@ -32,7 +32,7 @@ impl Planner<'_> {
         let known: Vec<&str> = self.inputs.iter().map(|input| input.name.as_str()).chain(declared).collect();
         match (nearest(&name.text, known.iter().copied()), self.dialect) {
             (Some(near), QueryDialect::Kinesis) => error.hint(format!("\"{near}\"")),
-            (Some(near), QueryDialect::StreamAnalytics) => error.hint(near),
+            (Some(near), QueryDialect::StreamAnalytics | QueryDialect::Standard) => error.hint(near),
             (None, _) if known.is_empty() => error,
             (None, _) => error.hint(format!("one of {}", known.join(", "))),
         }

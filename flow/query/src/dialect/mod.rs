@@ -1,11 +1,11 @@
-//! From SQL text in one of two languages to a [`Program`].
+//! From SQL text in one of three languages to a [`Program`].
 //!
 //! The way: `token.rs` → `parse_expression.rs`, `parse_select.rs`, `parse_join.rs`, `parse_pattern.rs`, `parse_window.rs`, and the language's own
-//! statements (`kinesis.rs`, `stream_analytics.rs`) → `syntax.rs` → `plan_program.rs` (who reads whom, with `plan_table.rs`, `plan_time.rs`, `plan_from.rs`,
+//! statements (`kinesis.rs`, `stream_analytics.rs`, `standard/`) → `syntax.rs` → `plan_program.rs` (who reads whom, with `plan_table.rs`, `plan_time.rs`, `plan_from.rs`,
 //! `plan_errors.rs` and `missing.rs`) → `plan_query.rs` (the `SELECT`s of a query and those inside of it, with `plan_distinct.rs`, `plan_order.rs`,
 //! `plan_log.rs`, `plan_table_function.rs` and `plan_model.rs`) → `plan_select.rs` (one `SELECT`, with `plan_partition.rs`, `window.rs`, `window_call.rs` and `plan_listing.rs`; in front of it `plan_apply.rs`, `plan_pattern.rs`,
 //! `plan_join.rs` with `join_bounds.rs`, and `plan_analytic.rs` with `plan_over.rs`) → `prune.rs` (only the columns used). Everything
-//! here is pure: same text and columns, same plan.
+//! here is pure: same text and columns, same plan. `translate/` says a query in another system's words.
 
 pub(crate) mod interval;
 mod join_bounds;
@@ -39,9 +39,11 @@ mod plan_table_function;
 mod plan_time;
 mod prune;
 mod source;
+pub(crate) mod standard;
 mod stream_analytics;
 pub(crate) mod syntax;
 mod token;
+pub mod translate;
 mod window;
 mod window_call;
 
@@ -158,18 +160,29 @@ pub fn inputs_declared(dialect: QueryDialect, sql: &str) -> Vec<String> {
     let declared =
         statements(dialect, sql, &Functions::default()).0.into_iter().filter_map(|statement| match statement {
             Statement::CreateTable { name, .. } => Some(name.text),
+            Statement::DeclareTable(table) => Some(table.name.text),
             _ => None,
         });
-    declared.collect()
+    let written = match dialect {
+        QueryDialect::Standard => output_names(dialect, sql, &[]),
+        QueryDialect::Kinesis | QueryDialect::StreamAnalytics => Vec::new(),
+    };
+    declared.filter(|name| !written.contains(name)).collect()
 }
 
-/// The language that a text is written in: Kinesis' writes its results to streams that it creates, by pumps.
+/// The language that a text is written in: Kinesis' writes its results to streams that it creates, by pumps; of the others only the
+/// standard dialect has `INSERT INTO`.
 #[must_use]
 pub fn language_of(sql: &str) -> QueryDialect {
     let words = words(QueryDialect::Kinesis, sql).unwrap_or_default().to_ascii_uppercase();
     let words: Vec<&str> = words.lines().filter(|word| !matches!(*word, "OR" | "REPLACE")).collect();
     let creates = |pair: &[&str]| pair[0] == "CREATE" && matches!(pair[1], "STREAM" | "PUMP");
-    if words.windows(2).any(creates) { QueryDialect::Kinesis } else { QueryDialect::StreamAnalytics }
+    let inserts = |pair: &[&str]| pair == ["INSERT", "INTO"];
+    match (words.windows(2).any(creates), words.windows(2).any(inserts)) {
+        (true, _) => QueryDialect::Kinesis,
+        (false, true) => QueryDialect::Standard,
+        (false, false) => QueryDialect::StreamAnalytics,
+    }
 }
 
 /// A query's text without what does not count: comments, blanks and the breaks of lines. `None` when it cannot be read.
@@ -194,10 +207,11 @@ pub fn output_names(dialect: QueryDialect, sql: &str, outputs: &[QueryOutput]) -
         let name = match statement {
             Statement::CreateStream { name, .. } => name.text,
             Statement::Select(query) => plan_program::into(&query).text,
-            Statement::CreatePump { .. } | Statement::CreateTable { .. } | Statement::With { .. } => continue,
+            Statement::Insert { target, .. } => target.text,
+            _ => continue,
         };
         if !names.iter().any(|known| match dialect {
-            QueryDialect::Kinesis => *known == name,
+            QueryDialect::Kinesis | QueryDialect::Standard => *known == name,
             QueryDialect::StreamAnalytics => known.eq_ignore_ascii_case(&name),
         }) {
             names.push(name);
@@ -236,6 +250,7 @@ fn statements(dialect: QueryDialect, sql: &str, functions: &Functions) -> (Vec<S
         let read = match dialect {
             QueryDialect::Kinesis => kinesis::statement(&mut tokens).map(|statement| statements.push(statement)),
             QueryDialect::StreamAnalytics => stream_analytics::statement(&mut tokens, &mut statements),
+            QueryDialect::Standard => standard::statement(&mut tokens, &mut statements),
         };
         if let Err(error) = read {
             errors.push(error);
@@ -249,6 +264,7 @@ fn statements(dialect: QueryDialect, sql: &str, functions: &Functions) -> (Vec<S
                 "CREATE OR REPLACE STREAM \"OUT\" (…); CREATE OR REPLACE PUMP \"P\" AS INSERT INTO \"OUT\" SELECT STREAM …"
             }
             QueryDialect::StreamAnalytics => "SELECT * INTO out FROM input",
+            QueryDialect::Standard => "CREATE TABLE input (…); INSERT INTO output SELECT … FROM input",
         }));
     }
     errors.extend(tokens.into_skipped());

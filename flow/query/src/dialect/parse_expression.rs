@@ -1,4 +1,4 @@
-//! Expressions: one precedence-climbing parser for both languages. Own, because the languages' forms
+//! Expressions: one precedence-climbing parser for all languages. Own, because the languages' forms
 //! (`STEP(x BY y)`, `FLOOR(x TO unit)`, `DURATION(…)`) have no place in a general SQL syntax tree.
 
 use millstream_catalog::QueryDialect;
@@ -310,6 +310,9 @@ fn treatment(tokens: &mut Tokens, call: &mut Call) -> Result<(), PlanError> {
 /// Whether `OVER` may stand behind a call: behind aggregates, and Stream Analytics' sessions and functions that look back.
 fn takes_over(dialect: QueryDialect, call: &Call) -> bool {
     let name = call.full_name().to_uppercase();
+    if dialect == QueryDialect::Standard {
+        return false;
+    }
     let session = dialect == QueryDialect::StreamAnalytics && takes_partition(&name);
     session || function::is_aggregate(dialect, &name) || function::is_analytic(dialect, &name)
 }
@@ -319,7 +322,7 @@ fn is_window(call: &Call) -> bool {
     call.arguments.is_empty() && call.full_name().eq_ignore_ascii_case("System.Window")
 }
 
-/// What stands in a call's parentheses, in all the shapes the two languages know.
+/// What stands in a call's parentheses, in all the shapes the languages know.
 fn arguments(tokens: &mut Tokens, name: Vec<Ident>) -> Result<ExprKind, PlanError> {
     let named: Vec<&str> = name.iter().map(|part| part.text.as_str()).collect();
     let mut call = Call {

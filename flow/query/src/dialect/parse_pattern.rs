@@ -1,28 +1,36 @@
-//! `MATCH_RECOGNIZE (…) AS name` of Stream Analytics' language: its clauses, and the pattern of rows.
+//! `MATCH_RECOGNIZE (…) AS name`: its clauses, and the pattern of rows. Stream Analytics' language bounds a match by `LIMIT DURATION` and
+//! goes on at the next row; the standard dialect bounds it by `WITHIN`, names the order, and goes on behind the match.
 
+use millstream_catalog::QueryDialect;
 use sqlparser::tokenizer::Token;
 
 use super::parse_expression::{expression, is_reserved};
+use super::parse_window::order;
+use super::standard::recognize::completed;
 use super::syntax::{Expr, Ident, Recognize, RowPattern};
 use super::token::{EXPRESSION_DEPTH_MAX, Tokens};
 use crate::error::{PlanError, PlanErrorCode};
-use crate::plan::PATTERN_ROWS_MAX;
+use crate::plan::{PATTERN_ROWS_MAX, Skip};
 
 /// Reads what stands behind `MATCH_RECOGNIZE`.
 pub(super) fn recognize(tokens: &mut Tokens) -> Result<Recognize, PlanError> {
     let at = tokens.at();
     tokens.expect_token(&Token::LParen)?;
-    let (mut partition_by, mut limit, mut measures) = (Vec::new(), None, Vec::new());
+    let standard = tokens.dialect == QueryDialect::Standard;
+    let (mut partition_by, mut limit, mut measures, mut order_by) = (Vec::new(), None, Vec::new(), Vec::new());
+    let mut skip = if standard { Skip::PastLastRow } else { Skip::ToNextRow };
     // The reference has these in two orders.
     while !tokens.is_word("PATTERN") {
         if partition_by.is_empty() && tokens.take_words(&["PARTITION", "BY"]) {
             partition_by = list(tokens, expression)?;
-        } else if limit.is_none() && tokens.take_word("LIMIT") {
+        } else if standard && order_by.is_empty() && tokens.take_words(&["ORDER", "BY"]) {
+            order_by = order(tokens)?;
+        } else if !standard && limit.is_none() && tokens.take_word("LIMIT") {
             limit = Some(expression(tokens)?);
         } else if measures.is_empty() && tokens.take_word("MEASURES") {
             measures = list(tokens, measure)?;
         } else if tokens.take_words(&["AFTER", "MATCH"]) {
-            skip(tokens)?;
+            skip = skip_of(tokens)?;
         } else if !tokens.take_words(&["ONE", "ROW", "PER", "MATCH"]) {
             if tokens.is_word("ALL") {
                 return Err(tokens.not_supported("ALL ROWS PER MATCH").hint("ONE ROW PER MATCH"));
@@ -36,12 +44,16 @@ pub(super) fn recognize(tokens: &mut Tokens) -> Result<Recognize, PlanError> {
     tokens.expect_token(&Token::LParen)?;
     let pattern = either(tokens)?;
     tokens.expect_token(&Token::RParen)?;
+    if standard && tokens.take_word("WITHIN") {
+        limit = Some(expression(tokens)?);
+    }
     tokens.expect_word("DEFINE")?;
     let define = list(tokens, definition)?;
     tokens.expect_token(&Token::RParen)?;
     let named = tokens.take_word("AS") || (matches!(tokens.peek(), Token::Word(_)) && !is_reserved(tokens));
     let alias = if named { Some(tokens.expect_ident("the name of the matches")?) } else { None };
-    Ok(Recognize { at, partition_by, limit, measures, pattern, define, alias })
+    let recognize = Recognize { at, partition_by, order_by, limit, measures, skip, pattern, define, alias };
+    if standard { completed(recognize) } else { Ok(recognize) }
 }
 
 fn list<T>(tokens: &mut Tokens, item: fn(&mut Tokens) -> Result<T, PlanError>) -> Result<Vec<T>, PlanError> {
@@ -64,10 +76,13 @@ fn definition(tokens: &mut Tokens) -> Result<(Ident, Expr), PlanError> {
     Ok((variable, expression(tokens)?))
 }
 
-/// What stands behind `AFTER MATCH`; the language has one way to go on.
-fn skip(tokens: &mut Tokens) -> Result<(), PlanError> {
+/// What stands behind `AFTER MATCH`. Stream Analytics' language has one way to go on.
+fn skip_of(tokens: &mut Tokens) -> Result<Skip, PlanError> {
     if tokens.take_words(&["SKIP", "TO", "NEXT", "ROW"]) {
-        return Ok(());
+        return Ok(Skip::ToNextRow);
+    }
+    if tokens.dialect == QueryDialect::Standard && tokens.take_words(&["SKIP", "PAST", "LAST", "ROW"]) {
+        return Ok(Skip::PastLastRow);
     }
     let rule = if tokens.is_word_ahead(1, "PAST") { "AFTER MATCH SKIP PAST LAST ROW" } else { "another AFTER MATCH" };
     Err(tokens.not_supported(rule).hint("AFTER MATCH SKIP TO NEXT ROW"))

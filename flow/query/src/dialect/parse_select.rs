@@ -1,4 +1,4 @@
-//! `SELECT`, as far as the two languages agree; each language's own clauses are told apart by the dialect.
+//! `SELECT`, as far as the languages agree; each language's own clauses are told apart by the dialect.
 
 use millstream_catalog::QueryDialect;
 use sqlparser::tokenizer::Token;
@@ -7,6 +7,7 @@ use super::parse_expression::{expression, is_reserved};
 use super::parse_join::joins;
 use super::parse_pattern::recognize;
 use super::parse_window::{order, over, stagger, windows};
+use super::standard::window_table::window_table;
 use super::syntax::{
     Apply, BinaryOperator, Expr, ExprKind, From, Ident, Inner, Literal, Query, Select, SelectItem, Stagger,
 };
@@ -170,12 +171,18 @@ fn from(tokens: &mut Tokens) -> Result<From, PlanError> {
     let mut from = source(tokens)?;
     let at = tokens.at();
     from.joins = joins(tokens)?;
+    let windowed = from.windows.is_some() || from.joins.iter().any(|join| join.right.windows.is_some());
+    if windowed && !from.joins.is_empty() {
+        let message = "not supported yet: joins of window tables";
+        let error = PlanError::new(PlanErrorCode::NotSupported, at, message);
+        return Err(error.hint("a join of the tables by their times: a.ts BETWEEN b.ts - INTERVAL '5' MINUTE AND b.ts"));
+    }
     if from.over.is_some() && from.joins.is_empty() {
         let message = "a window on a source says which of its rows are joined, and nothing is";
         let error = PlanError::new(PlanErrorCode::Window, at, message);
         return Err(error.hint("OVER behind an aggregate, or JOIN"));
     }
-    if from.joins.is_empty() && tokens.dialect == QueryDialect::StreamAnalytics && tokens.take_word("MATCH_RECOGNIZE") {
+    if from.joins.is_empty() && tokens.dialect != QueryDialect::Kinesis && tokens.take_word("MATCH_RECOGNIZE") {
         from.recognize = Some(Box::new(recognize(tokens)?));
     }
     refuse_sources(tokens)?;
@@ -185,10 +192,16 @@ fn from(tokens: &mut Tokens) -> Result<From, PlanError> {
 /// One source, without what it is joined with.
 pub(super) fn source(tokens: &mut Tokens) -> Result<From, PlanError> {
     let at = tokens.at();
-    let inner = inner(tokens)?;
-    let name = match &inner {
-        Some(_) => Ident { text: "the SELECT inside FROM".to_owned(), at },
-        None => tokens.expect_ident("the name of a stream or input")?,
+    let window_table = match tokens.dialect {
+        QueryDialect::Standard => window_table(tokens)?,
+        QueryDialect::Kinesis | QueryDialect::StreamAnalytics => None,
+    };
+    let (table, windows) = window_table.unzip();
+    let inner = if table.is_some() { None } else { inner(tokens)? };
+    let name = match (table, &inner) {
+        (Some(table), _) => table,
+        (None, Some(_)) => Ident { text: "the SELECT inside FROM".to_owned(), at },
+        (None, None) => tokens.expect_ident("the name of a stream or input")?,
     };
     let mut alias = alias(tokens)?;
     let mut columns = Vec::new();
@@ -206,7 +219,7 @@ pub(super) fn source(tokens: &mut Tokens) -> Result<From, PlanError> {
         if partition_by.is_empty() {
             partition_by = partition(tokens)?;
         }
-    } else if tokens.take_word("OVER") {
+    } else if tokens.dialect == QueryDialect::Kinesis && tokens.take_word("OVER") {
         window = Some(over(tokens)?);
     }
     if alias.is_none() {
@@ -221,6 +234,7 @@ pub(super) fn source(tokens: &mut Tokens) -> Result<From, PlanError> {
         timestamp_by,
         timelines,
         partition_by,
+        windows,
         over: window,
         applies,
         joins: Vec::new(),
@@ -376,7 +390,7 @@ fn refuse_clauses(tokens: &Tokens) -> Result<(), PlanError> {
             return Err(tokens.not_supported(what));
         }
     }
-    if tokens.is_word("ORDER") && tokens.dialect == QueryDialect::StreamAnalytics {
+    if tokens.is_word("ORDER") && tokens.dialect != QueryDialect::Kinesis {
         return Err(tokens.not_supported("ORDER BY"));
     }
     if tokens.is_word("LIMIT") {

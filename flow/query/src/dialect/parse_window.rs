@@ -50,7 +50,7 @@ fn frame(tokens: &mut Tokens) -> Result<Frame, PlanError> {
     let (mut extent, mut limit, mut when, mut order_by) = (None, None, None, Vec::new());
     match tokens.dialect {
         QueryDialect::Kinesis => extent = Some(self::extent(tokens)?),
-        QueryDialect::StreamAnalytics => {
+        QueryDialect::StreamAnalytics | QueryDialect::Standard => {
             if tokens.take_words(&["ORDER", "BY"]) {
                 order_by = order(tokens)?;
             }

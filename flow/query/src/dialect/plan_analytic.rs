@@ -57,7 +57,7 @@ pub(super) fn analytic(
     for (call, expr) in found {
         let made = match rows.dialect {
             QueryDialect::Kinesis => plan_over::bind(&binder, rows, select, call, expr),
-            QueryDialect::StreamAnalytics => bind(&binder, rows, call, expr),
+            QueryDialect::StreamAnalytics | QueryDialect::Standard => bind(&binder, rows, call, expr),
         };
         let place = made.map_err(|error| errors.push(error)).ok().map(|call| {
             let place = bound.iter().position(|other| other.same(&call)).unwrap_or(bound.len());

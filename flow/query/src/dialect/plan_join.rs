@@ -16,6 +16,7 @@ use super::join_bounds::{Bounds, check_several, of_condition, of_windows, window
 use super::plan_partition::{joined, of_table};
 use super::plan_select::keep;
 use super::prune::{note_columns, renumber};
+use super::standard::join_bounds::of_times;
 use super::syntax::{BinaryOperator, Expr, ExprKind, JoinClause, Select};
 use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::expression::kernel::call;
@@ -77,6 +78,7 @@ pub(super) fn join(
     let bounds = match scope.dialect {
         QueryDialect::StreamAnalytics => of_condition(&scope, clause, &conjuncts),
         QueryDialect::Kinesis => check_several(select).and_then(|()| of_windows(select, place)),
+        QueryDialect::Standard => of_times(&scope, clause, &conjuncts),
     };
     let bounds = keep(bounds, errors);
     let condition = keep(condition(&binder, scopes, &conjuncts), errors);
@@ -168,6 +170,7 @@ fn joined_scope(scopes: [&RowScope; 2]) -> RowScope {
         timed: true,
         sides,
         times: true,
+        windowed: None,
         apart_by: Vec::new(),
     }
 }

@@ -117,6 +117,7 @@ pub(super) fn over(select: &Select, items: Vec<SelectItem>) -> Select {
         timelines: Vec::new(),
         partition_by: Vec::new(),
         applies: Vec::new(),
+        windows: None,
         over: None,
         joins: Vec::new(),
         recognize: None,

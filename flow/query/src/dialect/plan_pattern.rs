@@ -7,13 +7,15 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, SchemaRef};
+use millstream_catalog::QueryDialect;
 
 use super::plan_analytic::{keys, typed};
 use super::plan_partition::with_partition;
 use super::plan_program::Planner;
 use super::plan_select::{aggregated, keep};
 use super::source::step_scope;
-use super::syntax::{Call, Expr, ExprKind, From, Ident, Recognize, RowPattern};
+use super::standard::recognize::check_order;
+use super::syntax::{Call, Expr, ExprKind, From, Ident, Literal, Recognize, RowPattern};
 use super::window::check_length;
 use super::window_call::duration;
 use crate::error::{PlanError, PlanErrorCode, Position};
@@ -22,7 +24,7 @@ use crate::expression::scope::{RowScope, is_unknown};
 use crate::expression::suggest::nearest;
 use crate::expression::{Binder, Scope, types};
 use crate::plan::{
-    AggregateFunction, Condition, Kept, KeptOf, Operator, PATTERN_ROWS_MAX, Pattern, PatternMatch, ScalarExpr, Skip,
+    AggregateFunction, Condition, Kept, KeptOf, Operator, PATTERN_ROWS_MAX, Pattern, PatternMatch, ScalarExpr,
     StepInput, VALUE, Variable, with_rowtime,
 };
 
@@ -46,7 +48,10 @@ impl Planner<'_> {
 
 fn pattern_match(sql: &str, rows: &RowScope, recognize: &Recognize) -> Result<PatternMatch, PlanError> {
     let binder = Binder { dialect: rows.dialect, sql, scope: Scope::Row(rows) };
-    let within_ms = within(recognize)?;
+    let within_ms = within(recognize, rows.dialect)?;
+    if rows.dialect == QueryDialect::Standard {
+        check_order(recognize, rows)?;
+    }
     let partition_by = with_partition(sql, rows, keys(&binder, rows, &recognize.partition_by)?)?;
     let mut matched = Match::new(sql, rows, recognize)?;
     let pattern = matched.pattern(&recognize.pattern)?;
@@ -67,7 +72,7 @@ fn pattern_match(sql: &str, rows: &RowScope, recognize: &Recognize) -> Result<Pa
     let variables = matched.variables(recognize, &schema)?;
     let columns = matched.measures(recognize, &schema)?;
     let (values, kept, lists_variables) = (matched.values, matched.kept, !matched.listings.is_empty());
-    let skip = Skip::ToNextRow;
+    let skip = recognize.skip;
     Ok(PatternMatch {
         partition_by,
         within_ms,
@@ -83,14 +88,21 @@ fn pattern_match(sql: &str, rows: &RowScope, recognize: &Recognize) -> Result<Pa
 }
 
 /// How much later than its first row a match's last one may be: one that is as late as the duration is outside, as in windows.
-fn within(recognize: &Recognize) -> Result<i64, PlanError> {
-    let example = "LIMIT DURATION(minute, 1)";
+fn within(recognize: &Recognize, dialect: QueryDialect) -> Result<i64, PlanError> {
+    let example = match dialect {
+        QueryDialect::Standard => "PATTERN (…) WITHIN INTERVAL '1' MINUTE",
+        QueryDialect::Kinesis | QueryDialect::StreamAnalytics => "LIMIT DURATION(minute, 1)",
+    };
     let Some(limit) = &recognize.limit else {
         let message = "MATCH_RECOGNIZE does not say how long a match may take";
         return Err(PlanError::new(PlanErrorCode::Window, recognize.at, message).hint(example));
     };
-    let expected = || PlanError::new(PlanErrorCode::Window, limit.at, "expected DURATION(unit, length)").hint(example);
-    let duration_ms = duration(limit).ok_or_else(expected)?;
+    let expected = || PlanError::new(PlanErrorCode::Window, limit.at, "expected a length of time").hint(example);
+    let interval = match limit.kind {
+        ExprKind::Literal(Literal::Interval(length)) if dialect == QueryDialect::Standard => Some(length),
+        _ => None,
+    };
+    let duration_ms = interval.or_else(|| duration(limit)).ok_or_else(expected)?;
     check_length(duration_ms, "the duration", limit.at)?;
     Ok(duration_ms - 1)
 }
@@ -208,11 +220,7 @@ impl<'a> Match<'a> {
         if let Some(of) = kept_of(&name) {
             let [variable, field @ ..] = field_of(call, &name, expr.at)? else { return Ok(()) };
             let variable = self.variable(variable)?;
-            if own.is_some_and(|own| variable > own) {
-                let message = format!("`{}` is defined behind what reads it", self.names[variable].text);
-                let error = PlanError::new(PlanErrorCode::Syntax, expr.at, message);
-                return Err(error.hint("the definitions in another order"));
-            }
+            self.check_defined(variable, own, expr.at)?;
             return self.keep(variable, of, field, expr, own);
         }
         if is_classifier(&name) {
@@ -232,7 +240,17 @@ impl<'a> Match<'a> {
         values.into_iter().try_for_each(|(_, argument)| self.note(argument, own))
     }
 
-    /// A field that stands alone: in a condition it is the event's own.
+    /// Refuses a variable that is defined behind the one whose condition reads it.
+    fn check_defined(&self, variable: usize, own: Option<usize>, at: Position) -> Result<(), PlanError> {
+        if own.is_none_or(|own| variable <= own) {
+            return Ok(());
+        }
+        let message = format!("`{}` is defined behind what reads it", self.names[variable].text);
+        Err(PlanError::new(PlanErrorCode::Syntax, at, message).hint("the definitions in another order"))
+    }
+
+    /// A field that stands alone: in a condition it is the event's own; in the standard dialect one with a variable in front of it is the
+    /// last such event's.
     fn note_name(&mut self, parts: &[Ident], expr: &Expr, own: Option<usize>) -> Result<(), PlanError> {
         if parts[0].text.eq_ignore_ascii_case("System") {
             return Ok(());
@@ -243,7 +261,12 @@ impl<'a> Match<'a> {
             }
             field => (own, field),
         };
+        let named = field.len() < parts.len();
         match (own, variable) {
+            (own, Some(variable)) if named && self.rows.dialect == QueryDialect::Standard => {
+                self.check_defined(variable, own, expr.at)?;
+                self.keep(variable, KeptOf::Last, field, expr, own)
+            }
             (Some(own), Some(variable)) if own == variable => self.keep(own, KeptOf::Last, field, expr, Some(own)),
             _ => {
                 let name = parts.iter().map(|part| part.text.as_str()).collect::<Vec<_>>().join(".");

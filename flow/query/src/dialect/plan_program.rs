@@ -29,9 +29,9 @@ pub(super) struct Planner<'a> {
     pub(super) depth: usize,
     pub(super) references: Vec<(SourcePlan, RowScope)>,
     pub(super) steps: Vec<Step>,
-    outputs: Vec<OutputPlan>,
+    pub(super) outputs: Vec<OutputPlan>,
     /// Streams and `WITH` steps that are planned; `None`: it has mistakes, which were reported.
-    named: Vec<(String, Option<usize>)>,
+    pub(super) named: Vec<(String, Option<usize>)>,
     /// What `CREATE TABLE` declares.
     pub(super) tables: Tables,
     /// Streams being planned, to notice those that read each other.
@@ -92,12 +92,14 @@ impl<'a> Planner<'a> {
         match self.dialect {
             QueryDialect::Kinesis => self.streams(statements),
             QueryDialect::StreamAnalytics => self.selects(statements),
+            QueryDialect::Standard => self.inserts(statements),
         }
         if self.outputs.iter().all(|output| output.step.is_none()) && self.errors.is_empty() {
             let message = "nothing is written to any output";
             let hint = match self.dialect {
                 QueryDialect::Kinesis => "CREATE OR REPLACE PUMP \"P\" AS INSERT INTO \"OUT\" SELECT STREAM …",
                 QueryDialect::StreamAnalytics => "SELECT * INTO out FROM step",
+                QueryDialect::Standard => "INSERT INTO output SELECT …",
             };
             self.errors.push(PlanError::new(PlanErrorCode::Empty, Position { line: 1, column: 1 }, message).hint(hint));
         }
@@ -268,7 +270,16 @@ impl<'a> Planner<'a> {
         }
     }
 
-    // Both.
+    // All.
+
+    /// The scope of the rows of a step that has a name.
+    fn named_scope(&self, step: usize, name: &str) -> RowScope {
+        let scope = step_scope(self.dialect, name, &self.steps[step].schema);
+        match self.dialect {
+            QueryDialect::Standard => RowScope { clocks: self.time_clocks(step), ..scope },
+            QueryDialect::Kinesis | QueryDialect::StreamAnalytics => scope,
+        }
+    }
 
     pub(super) fn step(&mut self, inputs: Vec<StepInput>, operator: Operator, schema: SchemaRef) -> usize {
         let id = self.steps.len();
@@ -328,7 +339,10 @@ impl<'a> Planner<'a> {
         }
         let (input, mut scope) = match self.find(&from.name, statements)? {
             StepInput::Source(index) => {
-                self.time(index, from);
+                // In the standard dialect the declaration says it.
+                if self.dialect != QueryDialect::Standard {
+                    self.time(index, from);
+                }
                 (StepInput::Source(index), self.sources[index].scope.clone())
             }
             StepInput::Step(index) => {
@@ -339,9 +353,12 @@ impl<'a> Planner<'a> {
                             .hint("TIMESTAMP BY where the step reads its input"),
                     );
                 }
-                (StepInput::Step(index), step_scope(self.dialect, &from.name.text, &self.steps[index].schema))
+                (StepInput::Step(index), self.named_scope(index, &from.name.text))
             }
         };
+        if let Some(table) = &from.windows {
+            scope.windowed = Some(keep(self.windowed(table, input, &scope), &mut self.errors)?);
+        }
         scope.qualifiers.extend(from.alias.iter().map(|alias| alias.text.clone()));
         scope.apart_by = apart_by(from);
         keep(partition(self.sql, &scope), &mut self.errors)?;
@@ -370,6 +387,11 @@ impl<'a> Planner<'a> {
                     return step.map(StepInput::Step);
                 }
             }
+            QueryDialect::Standard => {
+                if let Some((_, step)) = self.named.iter().find(|(known, _)| *known == name.text) {
+                    return step.map(StepInput::Step);
+                }
+            }
             QueryDialect::Kinesis => {}
         }
         let Some(input) = self.input(&name.text) else {
@@ -389,6 +411,9 @@ impl<'a> Planner<'a> {
             return Some(StepInput::Source(index));
         }
         match source(self.dialect, input, self.tables.of(&input.name)?) {
+            Ok((plan, scope)) if self.dialect == QueryDialect::Standard => {
+                return self.declared_source(plan, scope, statements);
+            }
             Ok((plan, scope)) => self.sources.push(Read { plan, scope, timed: false }),
             Err(error) => {
                 self.errors.push(error);
@@ -400,7 +425,7 @@ impl<'a> Planner<'a> {
 
     pub(super) fn input(&self, name: &str) -> Option<&'a InputSchema> {
         self.inputs.iter().find(|input| match self.dialect {
-            QueryDialect::Kinesis => input.name == name,
+            QueryDialect::Kinesis | QueryDialect::Standard => input.name == name,
             QueryDialect::StreamAnalytics => input.name.eq_ignore_ascii_case(name),
         })
     }

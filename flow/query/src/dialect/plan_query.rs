@@ -14,6 +14,7 @@ use super::plan_order::{self, Ordered};
 use super::plan_program::Planner;
 use super::plan_select::{Target, select};
 use super::source::step_scope;
+use super::standard::window_table;
 use super::syntax::{From, Inner, Query, Select, SelectItem, Statement};
 use super::window_call::one_for_each;
 use crate::error::{PlanError, PlanErrorCode};
@@ -79,7 +80,11 @@ impl Planner<'_> {
             };
             let (input, scope, select_syntax) = self.looked_back(select_syntax, input, scope);
             let select_syntax = select_syntax.as_ref();
-            let several = one_for_each(select_syntax).unwrap_or_else(|error| {
+            let several = match self.dialect {
+                QueryDialect::Standard => Ok(window_table::one_for_each(select_syntax)),
+                QueryDialect::Kinesis | QueryDialect::StreamAnalytics => one_for_each(select_syntax),
+            };
+            let several = several.unwrap_or_else(|error| {
                 self.errors.push(error);
                 Some(Vec::new())
             });
@@ -156,7 +161,7 @@ impl Planner<'_> {
         };
         let select = match self.dialect {
             QueryDialect::Kinesis => Cow::Owned(Select { predicate: None, ..select.clone() }),
-            QueryDialect::StreamAnalytics => Cow::Borrowed(select),
+            QueryDialect::StreamAnalytics | QueryDialect::Standard => Cow::Borrowed(select),
         };
         let (operator, schema) = (Operator::Analytic(Box::new(analytic)), Arc::clone(&scope.schema));
         (StepInput::Step(self.step(vec![input], operator, schema)), scope, select)
@@ -195,7 +200,10 @@ impl Planner<'_> {
     pub(super) fn inner_scope(&self, step: usize, name: &str) -> RowScope {
         let scope = step_scope(self.dialect, name, &self.steps[step].schema);
         let clocks = self.clocks(step).pop().unwrap_or_default();
-        let clocks = (0..clocks.len()).filter(|place| clocks[*place]).collect();
+        let clocks = match self.dialect {
+            QueryDialect::Standard => self.time_clocks(step),
+            _ => (0..clocks.len()).filter(|place| clocks[*place]).collect(),
+        };
         RowScope { clocks, open: self.reads_unknown(step), ..scope }
     }
 

@@ -8,6 +8,7 @@ use millstream_catalog::QueryDialect;
 
 use super::plan_listing::listing;
 use super::plan_partition::check_groups;
+use super::standard::window_table::not_grouped;
 use super::syntax::{Call, Expr, ExprKind, Ident, Select, SelectItem, TypeName};
 use super::window::{Grouping, bound_hint, grouping};
 use crate::error::{PlanError, PlanErrorCode, Position};
@@ -102,6 +103,7 @@ fn project(
     target: Option<&Target>,
     errors: &mut Vec<PlanError>,
 ) -> Option<Selected> {
+    errors.extend(select.from.windows.as_ref().map(not_grouped));
     if let Some(having) = &select.having {
         let message = "HAVING without GROUP BY: there are no groups it could choose from";
         errors.push(PlanError::new(PlanErrorCode::Syntax, having.at, message).hint("WHERE"));
@@ -211,9 +213,15 @@ pub(super) fn aggregate(binder: &Binder, call: &Call, expr: &Expr) -> Result<Agg
         return Err(PlanError::new(PlanErrorCode::Syntax, expr.at, message));
     };
     let value = binder.bind(argument)?;
+    let whole = value.data_type == DataType::Int64;
     let (argument, data_type) = aggregated(binder, function, value, argument.at)?;
     let spread = !matches!(function, AggregateFunction::Count | AggregateFunction::Sum | AggregateFunction::Avg);
     let extreme = matches!(function, AggregateFunction::Min | AggregateFunction::Max);
+    if binder.dialect == QueryDialect::Standard && whole && spread && !extreme {
+        let message = format!("not supported yet: {name} of whole numbers, which gives a whole number");
+        let hint = format!("{name}(CAST(… AS DOUBLE))");
+        return Err(PlanError::new(PlanErrorCode::NotSupported, expr.at, message).hint(hint));
+    }
     if call.distinct && spread && !extreme {
         let message = format!("not supported yet: {name}(DISTINCT …)");
         return Err(PlanError::new(PlanErrorCode::NotSupported, expr.at, message));
@@ -229,7 +237,7 @@ pub(super) fn aggregated(
     value: ScalarExpr,
     at: Position,
 ) -> Result<(ScalarExpr, DataType), PlanError> {
-    let kinesis = binder.dialect == QueryDialect::Kinesis;
+    let kinesis = binder.dialect != QueryDialect::StreamAnalytics;
     let whole = value.data_type == DataType::Int64;
     match function {
         AggregateFunction::Count => Ok((value, DataType::Int64)),
@@ -366,7 +374,7 @@ pub(super) fn default_name(dialect: QueryDialect, value: &Expr, place: usize) ->
             call.name.last().map_or_else(String::new, |name| name.text.to_uppercase())
         }
         (_, QueryDialect::StreamAnalytics) => format!("Column{}", place + 1),
-        (_, QueryDialect::Kinesis) => format!("EXPR${place}"),
+        (_, QueryDialect::Kinesis | QueryDialect::Standard) => format!("EXPR${place}"),
     }
 }
 
@@ -400,8 +408,9 @@ fn finish(
     let mut kept: Vec<Item> = Vec::with_capacity(items.len());
     let count = items.len();
     for mut item in items {
-        let sets_time = dialect == QueryDialect::Kinesis && item.named && item.name == "ROWTIME";
-        if target.map_or(sets_time, |target| target.takes_time_from(&item, count)) {
+        let named = item.named && item.name == "ROWTIME";
+        let sets_time = target.map_or(named, |target| target.takes_time_from(&item, count));
+        if dialect == QueryDialect::Kinesis && sets_time {
             rowtime = set_rowtime(item, errors);
             continue;
         }
@@ -420,7 +429,7 @@ fn finish(
     }
     let columns = match target {
         None => kept.into_iter().map(|item| (item.name, item.value)).collect(),
-        Some(target) => assign(&kept, target, at, errors)?,
+        Some(target) => assign(dialect, &kept, target, at, errors)?,
     };
     Some((columns, rowtime))
 }
@@ -436,7 +445,13 @@ fn set_rowtime(item: Item, errors: &mut Vec<PlanError>) -> Option<ScalarExpr> {
     (!carried).then_some(item.value)
 }
 
-fn assign(items: &[Item], target: &Target, at: Position, errors: &mut Vec<PlanError>) -> Option<Columns> {
+fn assign(
+    dialect: QueryDialect,
+    items: &[Item],
+    target: &Target,
+    at: Position,
+    errors: &mut Vec<PlanError>,
+) -> Option<Columns> {
     if items.len() != target.count {
         let names: Vec<&str> = items.iter().map(|item| item.name.as_str()).collect();
         let message =
@@ -450,8 +465,8 @@ fn assign(items: &[Item], target: &Target, at: Position, errors: &mut Vec<PlanEr
     let mut columns = Vec::with_capacity(target.columns.len());
     for ((name, column_type), value) in target.columns.iter().zip(&target.values) {
         let assigned = match value {
-            Some(index) => cast::assign(items[*index].value.clone(), column_type, items[*index].at),
-            None => cast::assign(literal(ScalarValue::Null), column_type, at),
+            Some(index) => cast::assign(dialect, items[*index].value.clone(), column_type, items[*index].at),
+            None => cast::assign(dialect, literal(ScalarValue::Null), column_type, at),
         };
         if let Some(assigned) = keep(assigned, errors) {
             columns.push((name.clone(), assigned));

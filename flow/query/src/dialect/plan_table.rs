@@ -25,6 +25,11 @@ impl Tables {
         }
     }
 
+    /// Notes the columns of an input; `None`: they have mistakes, which were reported.
+    pub(super) fn declare(&mut self, input: &str, columns: Option<Vec<SourceColumn>>) {
+        self.0.push(Table { input: input.to_owned(), columns });
+    }
+
     fn find(&self, input: &str) -> Option<&Table> {
         self.0.iter().find(|table| table.input.eq_ignore_ascii_case(input))
     }

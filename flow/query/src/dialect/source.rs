@@ -16,6 +16,7 @@ fn added_columns(dialect: QueryDialect) -> Vec<SourceColumn> {
     let column =
         |name: &str, data_type, origin| SourceColumn { name: name.to_owned(), data_type, origin, fit: Fit::Converted };
     match dialect {
+        QueryDialect::Standard => Vec::new(),
         QueryDialect::Kinesis => vec![column("APPROXIMATE_ARRIVAL_TIME", TIMESTAMP, ColumnOrigin::Arrival)],
         QueryDialect::StreamAnalytics => vec![
             column("EventProcessedUtcTime", TIMESTAMP, ColumnOrigin::Processed),
@@ -34,7 +35,7 @@ fn metadata(dialect: QueryDialect) -> Vec<SourceColumn> {
         fit: Fit::Converted,
     };
     match dialect {
-        QueryDialect::Kinesis => Vec::new(),
+        QueryDialect::Kinesis | QueryDialect::Standard => Vec::new(),
         QueryDialect::StreamAnalytics => vec![
             column("EventProcessedUtcTime", TIMESTAMP, ColumnOrigin::Processed),
             column("PartitionId", DataType::Int64, ColumnOrigin::Shard),
@@ -87,10 +88,17 @@ pub(super) fn source(
         timed: !input.reference,
         sides: Vec::new(),
         times: false,
+        windowed: None,
         apart_by: Vec::new(),
     };
-    let source =
-        SourcePlan { name: input.name.clone(), columns, schema, time: TimeSource::Arrival, timelines: Vec::new() };
+    let source = SourcePlan {
+        name: input.name.clone(),
+        columns,
+        schema,
+        time: TimeSource::Arrival,
+        watermark_ms: None,
+        timelines: Vec::new(),
+    };
     Ok((source, scope))
 }
 
@@ -108,12 +116,17 @@ pub(super) fn step_scope(dialect: QueryDialect, name: &str, schema: &Arc<Schema>
         timed: true,
         sides: Vec::new(),
         times: false,
+        windowed: None,
         apart_by: Vec::new(),
     }
 }
 
 /// `$.a.b` as a way into an object; digits as a place in delimited text; nothing: the field of the column's name.
-fn origin(input: &InputSchema, column: &ColumnDefinition, position: usize) -> Result<ColumnOrigin, PlanError> {
+pub(super) fn origin(
+    input: &InputSchema,
+    column: &ColumnDefinition,
+    position: usize,
+) -> Result<ColumnOrigin, PlanError> {
     let name = || vec![column.name.clone()];
     let Some(mapping) = column.mapping.as_deref().filter(|mapping| !mapping.is_empty()) else {
         return Ok(ColumnOrigin::Field { path: name(), position });

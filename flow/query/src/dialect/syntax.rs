@@ -1,10 +1,10 @@
-//! The syntax tree both languages are read into. Names are already folded, nothing is resolved yet.
+//! The syntax tree all languages are read into. Names are already folded, nothing is resolved yet.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::Position;
-use crate::plan::Extent;
+use crate::plan::{Extent, Skip, WindowKind};
 use crate::script::UserFunction;
 
 /// A name as written, in Kinesis' language folded to upper case unless quoted.
@@ -294,6 +294,8 @@ pub(crate) struct From {
     pub partition_by: Vec<Expr>,
     /// In the order in which they stand: a later one may take apart what an earlier one gave.
     pub applies: Vec<Apply>,
+    /// Standard: the windows that its rows are in.
+    pub windows: Option<WindowTable>,
     /// Kinesis: which of its rows are joined with the current one of the other side.
     pub over: Option<Over>,
     /// What it is joined with, one after the other.
@@ -307,9 +309,13 @@ pub(crate) struct From {
 pub(crate) struct Recognize {
     pub at: Position,
     pub partition_by: Vec<Expr>,
-    /// What stands behind `LIMIT`: `DURATION(unit, length)`.
+    /// What rows are ordered by in the standard dialect, each with whether it descends: the column that they go by.
+    pub order_by: Vec<(Expr, bool)>,
+    /// What stands behind `LIMIT`, `DURATION(unit, length)`, or in the standard dialect behind `WITHIN`, an interval.
     pub limit: Option<Expr>,
     pub measures: Vec<(Expr, Ident)>,
+    /// Where the next match may begin.
+    pub skip: Skip,
     pub pattern: RowPattern,
     /// The conditions behind `DEFINE`, each with the variable that it is of.
     pub define: Vec<(Ident, Expr)>,
@@ -370,16 +376,55 @@ pub(crate) enum SelectItem {
     },
 }
 
-/// A statement of either language.
+/// A table of the standard dialect as declared: an input or an output.
+#[derive(Debug, Clone)]
+pub(crate) struct TableSyntax {
+    pub name: Ident,
+    /// The names of all its columns in the order of the text.
+    pub order: Vec<String>,
+    /// The fields of its records.
+    pub columns: Vec<(Ident, TypeName)>,
+    /// The column that is when a record was stored: `METADATA FROM 'timestamp'`.
+    pub arrival: Option<Ident>,
+    /// Columns that are computed from the others.
+    pub computed: Vec<(Ident, Expr)>,
+    pub watermark: Option<Watermark>,
+}
+
+/// `WATERMARK FOR column AS column - INTERVAL …`.
+#[derive(Debug, Clone)]
+pub(crate) struct Watermark {
+    pub column: Ident,
+    pub delay_ms: i64,
+}
+
+/// `TABLE(TUMBLE(TABLE t, DESCRIPTOR(time), …))`: the windows that the rows of a table are in.
+#[derive(Debug, Clone)]
+pub(crate) struct WindowTable {
+    pub at: Position,
+    /// The column behind `DESCRIPTOR`.
+    pub time: Ident,
+    /// One; several of CUMULATE.
+    pub windows: Vec<WindowKind>,
+    pub offset_ms: i64,
+    /// What its sessions are apart by.
+    pub partition_by: Vec<Expr>,
+}
+
+/// A statement of any language.
 #[derive(Debug, Clone)]
 pub(crate) enum Statement {
     /// `CREATE STREAM name (columns)`; `None`: the columns of what is pumped into it.
     CreateStream { name: Ident, columns: Option<Vec<(Ident, TypeName)>> },
     /// `CREATE PUMP … AS INSERT INTO target (columns) SELECT …`.
     CreatePump { name: Ident, target: Ident, columns: Option<Vec<Ident>>, query: Query },
+    /// `INSERT INTO target (columns) SELECT …` of the standard dialect.
+    Insert { target: Ident, columns: Option<Vec<Ident>>, query: Query },
     /// `CREATE TABLE input (columns)`.
     CreateTable { name: Ident, columns: Vec<(Ident, TypeName)> },
-    /// `name AS (SELECT …)` behind `WITH`.
+    /// `CREATE TABLE name (columns, WATERMARK FOR …)` of the standard dialect.
+    DeclareTable(Box<TableSyntax>),
+    /// `name AS (SELECT …)` behind `WITH`, or `CREATE VIEW name AS SELECT …`.
     With { name: Ident, query: Query },
     /// `SELECT … INTO …`.
     Select(Query),

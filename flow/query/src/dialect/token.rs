@@ -203,7 +203,7 @@ impl<'a> Tokens<'a> {
     /// A type: `BIGINT`, `DOUBLE PRECISION`, `VARCHAR(8)`, `nvarchar(max)`, `DECIMAL(10, 2)`.
     pub(crate) fn expect_type(&mut self) -> Result<TypeName, PlanError> {
         let at = self.at();
-        let name = self.expect_ident("a type")?.text.to_uppercase();
+        let mut name = self.expect_ident("a type")?.text.to_uppercase();
         self.take_word("PRECISION");
         self.take_word("VARYING");
         let mut length = None;
@@ -216,6 +216,12 @@ impl<'a> Tokens<'a> {
                 self.take();
             }
             self.expect_token(&Token::RParen)?;
+        }
+        if self.dialect == QueryDialect::Standard {
+            self.take_words(&["WITHOUT", "TIME", "ZONE"]);
+            if self.take_words(&["WITH", "LOCAL", "TIME", "ZONE"]) {
+                name.push_str("_LTZ");
+            }
         }
         Ok(TypeName { name, length, at })
     }
@@ -235,13 +241,17 @@ impl<'a> Tokens<'a> {
     }
 }
 
-/// What makes up names in the two languages.
+/// What makes up names in the languages.
 #[derive(Debug)]
 struct Lexis(QueryDialect);
 
 impl Dialect for Lexis {
     fn is_delimited_identifier_start(&self, character: char) -> bool {
-        character == '"' || (character == '[' && self.0 == QueryDialect::StreamAnalytics)
+        match self.0 {
+            QueryDialect::Kinesis => character == '"',
+            QueryDialect::StreamAnalytics => matches!(character, '"' | '['),
+            QueryDialect::Standard => character == '`',
+        }
     }
 
     fn is_identifier_start(&self, character: char) -> bool {

@@ -4,6 +4,7 @@ use arrow::datatypes::DataType;
 use millstream_catalog::QueryDialect;
 
 use super::interval::unit_millis;
+use super::standard::window_table::{self, is_window_column};
 use super::syntax::{Expr, ExprKind, Literal, Select, Stagger};
 use super::window_call::window_call;
 use crate::error::{PlanError, PlanErrorCode, Position};
@@ -42,11 +43,13 @@ pub(super) fn grouping(binder: &Binder, rows: &RowScope, select: &Select, errors
         let found = match binder.dialect {
             QueryDialect::Kinesis => step_window(binder, rows, monotonic(expr)),
             QueryDialect::StreamAnalytics => window_call(expr),
+            QueryDialect::Standard if is_window_column(rows, expr) => continue,
+            QueryDialect::Standard => Ok(None),
         };
         match found {
             Ok(Some(window)) => add_window(&mut grouping, window, expr.at, errors),
             Ok(None) => match binder.bind(expr) {
-                Ok(key) if key.same(&rows.rowtime()) => instant = true,
+                Ok(key) if binder.dialect != QueryDialect::Standard && key.same(&rows.rowtime()) => instant = true,
                 Ok(key) if matches!(key.data_type, DataType::Duration(_)) => errors.push(interval_key(expr.at)),
                 Ok(key) => grouping.keys.push(key),
                 Err(error) => errors.push(error),
@@ -56,6 +59,12 @@ pub(super) fn grouping(binder: &Binder, rows: &RowScope, select: &Select, errors
     }
     if let Some(stagger) = &select.stagger {
         match stagger_window(stagger, select) {
+            Ok(window) => grouping.window = Some(window),
+            Err(error) => errors.push(error),
+        }
+    }
+    if let (Some(table), Some(bounds)) = (&select.from.windows, rows.windowed) {
+        match window_table::window(table, bounds, rows, select) {
             Ok(window) => grouping.window = Some(window),
             Err(error) => errors.push(error),
         }
@@ -79,6 +88,9 @@ pub(super) fn bound_hint(dialect: QueryDialect) -> &'static str {
     match dialect {
         QueryDialect::Kinesis => "GROUP BY …, STEP(\"SOURCE_SQL_STREAM_001\".ROWTIME BY INTERVAL '60' SECOND)",
         QueryDialect::StreamAnalytics => "GROUP BY …, TumblingWindow(minute, 1)",
+        QueryDialect::Standard => {
+            "FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY window_start, window_end, …"
+        }
     }
 }
 

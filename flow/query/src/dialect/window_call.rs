@@ -149,6 +149,11 @@ pub(super) fn duration(expr: &Expr) -> Option<i64> {
 pub(super) fn length(unit: &Expr, count: &Expr) -> Option<i64> {
     let ExprKind::Name(parts) = &unit.kind else { return None };
     let [unit] = parts.as_slice() else { return None };
+    length_of(&unit.text, count)
+}
+
+/// The milliseconds of so many of a unit, by its name.
+pub(super) fn length_of(unit: &str, count: &Expr) -> Option<i64> {
     let count = match &count.kind {
         ExprKind::Literal(Literal::Number(digits)) => digits.parse::<i64>().ok()?,
         ExprKind::Unary { operator: UnaryOperator::Negate, operand } => match &operand.kind {
@@ -157,7 +162,7 @@ pub(super) fn length(unit: &Expr, count: &Expr) -> Option<i64> {
         },
         _ => return None,
     };
-    unit_millis(&unit.text)?.checked_mul(count)
+    unit_millis(unit)?.checked_mul(count)
 }
 
 /// The `SELECT`s that one with `Windows(…)` stands for, one for each window; `None`: it has no such call.

@@ -275,7 +275,12 @@ impl Executor {
 
     /// Says that all records of a shard that arrived before `frontier` have been pushed.
     pub fn caught_up(&mut self, source: usize, shard: usize, frontier: i64) {
-        let event_time = matches!(self.program.sources[source].time, TimeSource::Event(_)).then_some(&self.order);
+        let plan = &self.program.sources[source];
+        if plan.watermark_ms.is_some() {
+            // Only its rows say how far time is.
+            return;
+        }
+        let event_time = matches!(plan.time, TimeSource::Event(_)).then_some(&self.order);
         self.sources[source].shards[shard].caught_up(frontier, event_time);
     }
 

@@ -31,7 +31,8 @@ impl Executor {
         let arrivals_unknown = read.arrivals_unknown;
         let time = &mut read.shards[shard];
         let arrivals = rowtimes(&rows);
-        let SourcePlan { time: TimeSource::Event(event), timelines, .. } = &self.program.sources[source] else {
+        let SourcePlan { time: TimeSource::Event(event), timelines, watermark_ms, .. } = &self.program.sources[source]
+        else {
             if let Some(last) = arrivals.last() {
                 time.arrived(*last);
             }
@@ -53,6 +54,7 @@ impl Executor {
             let arrival = if arrivals_unknown { event } else { arrival };
             let (order, counts) = (&self.order, &mut self.counts.order);
             let placed = match &mut substreams {
+                None if let Some(behind) = watermark_ms => time.follow(event, *behind, counts),
                 None => time.place(event, arrival, order, counts),
                 Some(substreams) => {
                     // Of rows that nobody knows the arrival of, none says how far all timelines are.

@@ -15,6 +15,15 @@ pub(super) fn source_lines(text: &mut String, source: &SourcePlan, order: &Event
         return;
     };
     line(text, &format!("  of an event: {}", time.text));
+    if let Some(behind) = source.watermark_ms {
+        let behind = lasting(behind);
+        line(text, &format!("  out of order, more than {behind} behind others of its shard: dropped"));
+        line(
+            text,
+            &format!("  watermark of a shard: its latest time less {behind}; does not move while nothing arrives"),
+        );
+        return;
+    }
     line(text, &format!("  early, more than {} ahead of its arrival: dropped", lasting(EARLY_MS)));
     let becomes = match order.policy {
         OrderPolicy::Adjust => "its time becomes the edge",

@@ -17,6 +17,7 @@ use super::regex::{self, PatternError};
 use super::scope::{METADATA, is_unknown, literal};
 use super::suggest::nearest;
 use super::{Binder, Scope, cast, internal, log, number, text, time, types, user_defined};
+use crate::dialect::interval::unit_millis;
 use crate::dialect::syntax::{BinaryOperator, Call, Expr, ExprKind, Ident, Literal as SyntaxLiteral, TypeName};
 use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::plan::{ScalarExpr, TIMESTAMP, VALUE};
@@ -98,8 +99,77 @@ impl Binder<'_> {
                 kernel::call("date_part", time::part, &[unit, value], DataType::Int64)
             }
             "GETMETADATAPROPERTYVALUE" => self.metadata(arguments, at)?,
+            "CONCAT" | "DATE_FORMAT" | "TIMESTAMPDIFF" | "TO_TIMESTAMP" | "TO_TIMESTAMP_LTZ" => {
+                self.standard(name, arguments, at)?
+            }
             _ => self.scope.rowtime(),
         }))
+    }
+
+    /// Functions of the standard dialect.
+    fn standard(&self, name: &str, arguments: &[Expr], at: Position) -> Result<ScalarExpr, PlanError> {
+        let expect = |count: usize| check_count(name, arguments.len(), count..=count, at);
+        match name {
+            "CONCAT" => {
+                check_count(name, arguments.len(), 1..=usize::MAX, at)?;
+                // NULL makes NULL of all, as `||` does.
+                let mut texts = arguments.iter().map(|argument| self.argument(Argument::Text, argument));
+                let first = texts.next().unwrap_or_else(|| Ok(literal(ScalarValue::Utf8(None))))?;
+                texts.try_fold(first, |joined, text| self.binary(BinaryOperator::Concatenate, joined, text?, at))
+            }
+            "DATE_FORMAT" => {
+                expect(2)?;
+                let value = self.argument(Argument::Timestamp, &arguments[0])?;
+                let pattern = self.argument(Argument::Text, &arguments[1])?;
+                Ok(kernel::call("date_format", time::format_pattern, &[pattern, value], DataType::Utf8))
+            }
+            "TIMESTAMPDIFF" => {
+                expect(3)?;
+                self.whole_units(arguments, at)
+            }
+            "TO_TIMESTAMP" => {
+                expect(1)?;
+                Ok(cast::text_to_timestamp(self.argument(Argument::Text, &arguments[0])?))
+            }
+            _ => {
+                expect(2)?;
+                self.of_epoch(arguments, at)
+            }
+        }
+    }
+
+    /// `TIMESTAMPDIFF(unit, from, to)`: how many whole units have passed.
+    fn whole_units(&self, arguments: &[Expr], at: Position) -> Result<ScalarExpr, PlanError> {
+        let named = match &arguments[0].kind {
+            ExprKind::Name(parts) => parts.first().and_then(|unit| unit_millis(&unit.text)),
+            _ => None,
+        };
+        let unit_ms = named.ok_or_else(|| {
+            let message = "not supported yet: TIMESTAMPDIFF in units whose length varies";
+            PlanError::new(PlanErrorCode::NotSupported, at, message).hint("SECOND, MINUTE, HOUR or DAY")
+        })?;
+        let (from, to) =
+            (self.argument(Argument::Timestamp, &arguments[1])?, self.argument(Argument::Timestamp, &arguments[2])?);
+        let passed = kernel::call("tsdiff", time::difference, &[to, from], DataType::Int64);
+        self.binary(BinaryOperator::Divide, passed, literal(ScalarValue::Int64(Some(unit_ms))), at)
+    }
+
+    /// `TO_TIMESTAMP_LTZ(number, precision)`: of seconds (0) or milliseconds (3) since 1970.
+    fn of_epoch(&self, arguments: &[Expr], at: Position) -> Result<ScalarExpr, PlanError> {
+        let count = self.argument(Argument::Integer, &arguments[0])?;
+        let digits = match &arguments[1].kind {
+            ExprKind::Literal(SyntaxLiteral::Number(digits)) => digits.as_str(),
+            _ => "",
+        };
+        let millis = match digits {
+            "3" => count,
+            "0" => self.binary(BinaryOperator::Multiply, count, literal(ScalarValue::Int64(Some(1_000))), at)?,
+            _ => {
+                let message = "TO_TIMESTAMP_LTZ takes a number and its precision: 0 of seconds, 3 of milliseconds";
+                return Err(PlanError::new(PlanErrorCode::Syntax, at, message).hint("TO_TIMESTAMP_LTZ(ms, 3)"));
+            }
+        };
+        Ok(kernel::call("to_timestamp", time::from_millis, &[millis], TIMESTAMP))
     }
 
     pub(super) fn all(&self, arguments: &[Expr]) -> Result<Vec<ScalarExpr>, PlanError> {
@@ -159,7 +229,7 @@ impl Binder<'_> {
             Some(error @ PatternError::NotSupported(_)) => {
                 Err(PlanError::new(PlanErrorCode::NotSupported, at, error.to_string()))
             }
-            Some(error) if self.dialect == QueryDialect::Kinesis => {
+            Some(error) if self.dialect != QueryDialect::StreamAnalytics => {
                 Err(PlanError::new(PlanErrorCode::Syntax, at, error.to_string()))
             }
             _ => Ok(()),
@@ -283,6 +353,7 @@ impl Binder<'_> {
         let language = match self.dialect {
             QueryDialect::Kinesis => "Kinesis Data Analytics",
             QueryDialect::StreamAnalytics => "Stream Analytics",
+            QueryDialect::Standard => "the standard dialect",
         };
         let error = PlanError::new(PlanErrorCode::UnknownFunction, at, format!("{language} has no function `{name}`"));
         match nearest(name, function::names(self.dialect)) {
@@ -353,6 +424,7 @@ fn misplaced_analytic(dialect: QueryDialect, name: &str, at: Position) -> PlanEr
     let (place, hint) = match dialect {
         QueryDialect::Kinesis => ("in WHERE", "a stream of its own, and a pump that reads it"),
         QueryDialect::StreamAnalytics => ("in TIMESTAMP BY", "a step of its own: WITH step AS (SELECT …)"),
+        QueryDialect::Standard => ("here", "a view of its own: CREATE VIEW v AS SELECT …"),
     };
     let message = format!("{name} looks back to other rows and can stand neither inside such a function nor {place}");
     PlanError::new(PlanErrorCode::Syntax, at, message).hint(hint)

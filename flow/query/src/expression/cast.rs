@@ -33,17 +33,28 @@ pub(crate) fn cast(
             }
         };
     }
+    if let (QueryDialect::Standard, DataType::Utf8, Some(length)) = (dialect, &target, to.length) {
+        let message = format!("not supported yet: a CAST that cuts or fills text, to {}({length})", to.name);
+        let hint = format!("SUBSTRING(CAST({} AS STRING) FROM 1 FOR {length})", value.text);
+        return Err(PlanError::new(PlanErrorCode::NotSupported, to.at, message).hint(hint));
+    }
     let cast = explicit(dialect, value, &target, lenient, to.at)?;
     Ok(bounded(dialect, cast, to))
 }
 
-/// The value as a declared column takes it: Kinesis' assignment converts between numbers and checks lengths of text,
-/// and nothing else.
-pub(crate) fn assign(value: ScalarExpr, to: &TypeName, at: Position) -> Result<ScalarExpr, PlanError> {
-    let dialect = QueryDialect::Kinesis;
+/// The value as a declared column takes it: Kinesis' assignment converts between numbers and checks lengths of text, the standard
+/// dialect's makes doubles of whole numbers, and nothing else.
+pub(crate) fn assign(
+    dialect: QueryDialect,
+    value: ScalarExpr,
+    to: &TypeName,
+    at: Position,
+) -> Result<ScalarExpr, PlanError> {
     let target = types::of_name(dialect, to)?;
     let from = &value.data_type;
-    let fits = *from == target || is_unknown(from) || (types::is_numeric(from) && types::is_numeric(&target));
+    let narrows = *from == DataType::Float64 && dialect == QueryDialect::Standard;
+    let fits =
+        *from == target || is_unknown(from) || (types::is_numeric(from) && types::is_numeric(&target) && !narrows);
     if !fits {
         let message = format!(
             "the column is declared {}, but `{}` is {}",
@@ -65,14 +76,14 @@ fn explicit(
     lenient: bool,
     at: Position,
 ) -> Result<ScalarExpr, PlanError> {
-    let kinesis = dialect == QueryDialect::Kinesis;
+    let conforming = dialect != QueryDialect::StreamAnalytics;
     let text = value.text.clone();
     let done = match (&value.data_type, target) {
         (from, to) if from == to => value,
-        (DataType::Float64, DataType::Int64) if kinesis => {
+        (DataType::Float64, DataType::Int64) if dialect == QueryDialect::Kinesis => {
             call("round_to_integer", round_to_integer, &[value], DataType::Int64)
         }
-        (DataType::Timestamp(..), DataType::Utf8) if kinesis => {
+        (DataType::Timestamp(..), DataType::Utf8) if conforming => {
             call("timestamp_to_text", time::to_sql_text, &[value], DataType::Utf8)
         }
         (DataType::Timestamp(..), DataType::Utf8) => {
@@ -92,6 +103,8 @@ fn impossible(dialect: QueryDialect, value: &ScalarExpr, target: &DataType, at: 
     match (dialect, target == &TIMESTAMP) {
         (QueryDialect::Kinesis, true) => error.hint(format!("TO_TIMESTAMP({}) of milliseconds since 1970", value.text)),
         (QueryDialect::Kinesis, false) => error.hint(format!("UNIX_TIMESTAMP({})", value.text)),
+        (QueryDialect::Standard, true) => error.hint(format!("TO_TIMESTAMP_LTZ({}, 3)", value.text)),
+        (QueryDialect::Standard, false) => error,
         (QueryDialect::StreamAnalytics, true) => {
             error.hint(format!("DATEADD(millisecond, {}, '1970-01-01T00:00:00Z')", value.text))
         }

@@ -1,4 +1,4 @@
-//! The functions of the two languages: one table of names, arguments, results and what computes them.
+//! The functions of the languages: one table of names, arguments, results and what computes them.
 //! Functions with a syntax or a typing of their own (`COALESCE`, `MOD`, …) are in `bind_call.rs`.
 
 use std::sync::Arc;
@@ -16,8 +16,7 @@ use crate::value::access;
 /// A function.
 pub(crate) struct Function {
     pub name: &'static str,
-    /// Kinesis' language, Stream Analytics' language.
-    pub dialects: (bool, bool),
+    pub dialects: Languages,
     pub arguments: &'static [Argument],
     /// How many of them have to be given; the last may be repeated when there is more room than names.
     pub required: usize,
@@ -68,22 +67,30 @@ pub(crate) enum Body {
     DataFusion(fn() -> Arc<ScalarUDF>),
 }
 
-const BOTH: (bool, bool) = (true, true);
-const KINESIS: (bool, bool) = (true, false);
-const STREAM_ANALYTICS: (bool, bool) = (false, true);
+/// The languages that have a function.
+type Languages = &'static [QueryDialect];
+
+const ALL: Languages = &[QueryDialect::Kinesis, QueryDialect::StreamAnalytics, QueryDialect::Standard];
+const BOTH: Languages = &[QueryDialect::Kinesis, QueryDialect::StreamAnalytics];
+const KINESIS: Languages = &[QueryDialect::Kinesis];
+const STREAM_ANALYTICS: Languages = &[QueryDialect::StreamAnalytics];
+const STANDARD: Languages = &[QueryDialect::Standard];
+/// Those that follow the SQL standard in names and types.
+const CONFORMING: Languages = &[QueryDialect::Kinesis, QueryDialect::Standard];
+const AZURE_AND_STANDARD: Languages = &[QueryDialect::StreamAnalytics, QueryDialect::Standard];
 
 /// All functions, by name.
 pub(crate) const FUNCTIONS: [Function; 68] = {
     use Argument::{Any, AsText, AsValue, Double, Integer, Number, Text, Timestamp, Unit, Value};
     use Body::{DataFusion, Own};
     [
-        function("ABS", BOTH, &[Number], Outcome::First, DataFusion(math::abs)),
-        function("CEIL", KINESIS, &[Number], Outcome::First, DataFusion(math::ceil)),
-        function("CEILING", BOTH, &[Number], Outcome::First, DataFusion(math::ceil)),
+        function("ABS", ALL, &[Number], Outcome::First, DataFusion(math::abs)),
+        function("CEIL", CONFORMING, &[Number], Outcome::First, DataFusion(math::ceil)),
+        function("CEILING", ALL, &[Number], Outcome::First, DataFusion(math::ceil)),
         function("CHAR_TO_DATE", KINESIS, &[Text, Text], Outcome::Timestamp, Own(time::parse_date)),
         function("CHAR_TO_TIMESTAMP", KINESIS, &[Text, Text], Outcome::Timestamp, Own(time::parse_pattern)),
-        function("CHAR_LENGTH", KINESIS, &[Text], Outcome::Integer, DataFusion(unicode::character_length)),
-        function("CHARACTER_LENGTH", KINESIS, &[Text], Outcome::Integer, DataFusion(unicode::character_length)),
+        function("CHAR_LENGTH", CONFORMING, &[Text], Outcome::Integer, DataFusion(unicode::character_length)),
+        function("CHARACTER_LENGTH", CONFORMING, &[Text], Outcome::Integer, DataFusion(unicode::character_length)),
         optional("CHARINDEX", STREAM_ANALYTICS, &[Text, Text, Integer], 2, Outcome::Integer, Own(text::index_of)),
         variadic("CONCAT", STREAM_ANALYTICS, &[AsText], Outcome::Text, DataFusion(string::concat)),
         variadic("CONCAT_WS", STREAM_ANALYTICS, &[Text, AsText], Outcome::Text, DataFusion(string::concat_ws)),
@@ -96,63 +103,68 @@ pub(crate) const FUNCTIONS: [Function; 68] = {
         function("DATENAME", STREAM_ANALYTICS, &[Unit, Timestamp], Outcome::Text, Own(time::part_name)),
         function("DATEPART", STREAM_ANALYTICS, &[Unit, Timestamp], Outcome::Integer, Own(time::part)),
         function("DATETIMEFROMPARTS", STREAM_ANALYTICS, &[Integer; 7], Outcome::Timestamp, Own(time::from_parts)),
-        function("EXP", BOTH, &[Double], Outcome::Double, DataFusion(math::exp)),
-        function("EXTRACT", KINESIS, &[Unit, Timestamp], Outcome::Integer, Own(time::part)),
-        function("FLOOR", BOTH, &[Number], Outcome::First, DataFusion(math::floor)),
+        function("EXP", ALL, &[Double], Outcome::Double, DataFusion(math::exp)),
+        function("EXTRACT", CONFORMING, &[Unit, Timestamp], Outcome::Integer, Own(time::part)),
+        function("FLOOR", ALL, &[Number], Outcome::First, DataFusion(math::floor)),
         function("GETARRAYELEMENT", STREAM_ANALYTICS, &[Value, Integer], Outcome::Value, Own(access::element)),
         function("GETARRAYLENGTH", STREAM_ANALYTICS, &[Value], Outcome::Integer, Own(access::length)),
         function("GETRECORDPROPERTYVALUE", STREAM_ANALYTICS, &[Value, Text], Outcome::Value, Own(access::field)),
         function("GETTYPE", STREAM_ANALYTICS, &[Any], Outcome::Text, Own(access::type_name)),
-        function("INITCAP", KINESIS, &[Text], Outcome::Text, DataFusion(unicode::initcap)),
+        function("INITCAP", CONFORMING, &[Text], Outcome::Text, DataFusion(unicode::initcap)),
         function("JSON_PARSE", STREAM_ANALYTICS, &[AsValue], Outcome::Value, Own(access::parse)),
         function("LEFT", STREAM_ANALYTICS, &[Text, Integer], Outcome::Text, DataFusion(unicode::left)),
         function("LEN", STREAM_ANALYTICS, &[Text], Outcome::Integer, Own(text::length_without_trailing_blanks)),
-        function("LN", KINESIS, &[Double], Outcome::Double, DataFusion(math::ln)),
-        function("LOG10", KINESIS, &[Double], Outcome::Double, DataFusion(math::log10)),
-        function("LOWER", BOTH, &[Text], Outcome::Text, DataFusion(string::lower)),
+        function("LN", CONFORMING, &[Double], Outcome::Double, DataFusion(math::ln)),
+        function("LOG10", CONFORMING, &[Double], Outcome::Double, DataFusion(math::log10)),
+        function("LOWER", ALL, &[Text], Outcome::Text, DataFusion(string::lower)),
         function("LTRIM", STREAM_ANALYTICS, &[Text], Outcome::Text, Own(text::trim_start)),
         function("NCHAR", STREAM_ANALYTICS, &[Integer], Outcome::Text, Own(text::character)),
-        optional("OVERLAY", KINESIS, &[Text, Text, Integer, Integer], 3, Outcome::Text, Own(text::overlay)),
+        optional("OVERLAY", CONFORMING, &[Text, Text, Integer, Integer], 3, Outcome::Text, Own(text::overlay)),
         function("PATINDEX", STREAM_ANALYTICS, &[Text, Text], Outcome::Integer, Own(regex::pattern_index)),
-        function("POSITION", KINESIS, &[Text, Text], Outcome::Integer, Own(text::index_of)),
-        function("POWER", KINESIS, &[Double, Double], Outcome::Double, DataFusion(math::power)),
+        function("POSITION", CONFORMING, &[Text, Text], Outcome::Integer, Own(text::index_of)),
+        function("POWER", CONFORMING, &[Double, Double], Outcome::Double, DataFusion(math::power)),
         function("REGEX_REPLACE", KINESIS, &[Text, Text, Text, Integer, Integer], Outcome::Text, Own(regex::replace)),
         function("REGEXMATCH", STREAM_ANALYTICS, &[Text, Text], Outcome::Integer, Own(regex::position)),
-        function("REPLACE", STREAM_ANALYTICS, &[Text, Text, Text], Outcome::Text, Own(text::replace)),
+        function("REPLACE", AZURE_AND_STANDARD, &[Text, Text, Text], Outcome::Text, Own(text::replace)),
         function("REPLICATE", STREAM_ANALYTICS, &[Text, Integer], Outcome::Text, Own(text::replicate)),
-        function("REVERSE", STREAM_ANALYTICS, &[Text], Outcome::Text, DataFusion(unicode::reverse)),
+        function("REVERSE", AZURE_AND_STANDARD, &[Text], Outcome::Text, DataFusion(unicode::reverse)),
         function("RIGHT", STREAM_ANALYTICS, &[Text, Integer], Outcome::Text, DataFusion(unicode::right)),
-        function("ROUND", STREAM_ANALYTICS, &[Number, Integer], Outcome::First, Own(number::round)),
+        function("ROUND", AZURE_AND_STANDARD, &[Number, Integer], Outcome::First, Own(number::round)),
         function("RTRIM", STREAM_ANALYTICS, &[Text], Outcome::Text, Own(text::trim_end)),
-        function("SIGN", STREAM_ANALYTICS, &[Number], Outcome::First, Own(number::sign)),
-        function("SQRT", BOTH, &[Double], Outcome::Double, DataFusion(math::sqrt)),
+        function("SIGN", AZURE_AND_STANDARD, &[Number], Outcome::First, Own(number::sign)),
+        function("SQRT", ALL, &[Double], Outcome::Double, DataFusion(math::sqrt)),
         function("SQUARE", STREAM_ANALYTICS, &[Double], Outcome::Double, Own(number::square)),
         function("ST_DISTANCE", STREAM_ANALYTICS, &[Value, Value], Outcome::Double, Own(geo::distance)),
         function("ST_INTERSECTS", STREAM_ANALYTICS, &[Value, Value], Outcome::Integer, Own(geo::intersects)),
         function("ST_OVERLAPS", STREAM_ANALYTICS, &[Value, Value], Outcome::Integer, Own(geo::overlaps)),
         function("ST_WITHIN", STREAM_ANALYTICS, &[Value, Value], Outcome::Integer, Own(geo::within)),
         function("STUFF", STREAM_ANALYTICS, &[Text, Integer, Integer, Text], Outcome::Text, Own(text::stuff)),
-        optional("SUBSTRING", BOTH, &[Text, Integer, Integer], 2, Outcome::Text, Own(text::substring)),
+        optional("SUBSTRING", ALL, &[Text, Integer, Integer], 2, Outcome::Text, Own(text::substring)),
         function("TIMESTAMP_TO_CHAR", KINESIS, &[Text, Timestamp], Outcome::Text, Own(time::format_pattern)),
         function("TO_TIMESTAMP", KINESIS, &[Integer], Outcome::Timestamp, Own(time::from_millis)),
         function("TRANSLATE", STREAM_ANALYTICS, &[Text, Text, Text], Outcome::Text, Own(text::translate)),
         function("TRIM", STREAM_ANALYTICS, &[Text], Outcome::Text, Own(text::trim)),
-        optional("TRIM", KINESIS, &[Text, Text], 1, Outcome::Text, DataFusion(string::btrim)),
-        optional("TRIM.BOTH", KINESIS, &[Text, Text], 1, Outcome::Text, DataFusion(string::btrim)),
-        optional("TRIM.LEADING", KINESIS, &[Text, Text], 1, Outcome::Text, DataFusion(string::ltrim)),
-        optional("TRIM.TRAILING", KINESIS, &[Text, Text], 1, Outcome::Text, DataFusion(string::rtrim)),
+        optional("TRIM", CONFORMING, &[Text, Text], 1, Outcome::Text, DataFusion(string::btrim)),
+        optional("TRIM.BOTH", CONFORMING, &[Text, Text], 1, Outcome::Text, DataFusion(string::btrim)),
+        optional("TRIM.LEADING", CONFORMING, &[Text, Text], 1, Outcome::Text, DataFusion(string::ltrim)),
+        optional("TRIM.TRAILING", CONFORMING, &[Text, Text], 1, Outcome::Text, DataFusion(string::rtrim)),
         function("TSDIFF", KINESIS, &[Timestamp, Timestamp], Outcome::Integer, Own(time::difference)),
         function("UNICODE", STREAM_ANALYTICS, &[Text], Outcome::Integer, Own(text::unicode)),
         function("UNIX_TIMESTAMP", KINESIS, &[Timestamp], Outcome::Integer, Own(time::to_millis)),
-        function("UPPER", BOTH, &[Text], Outcome::Text, DataFusion(string::upper)),
+        function("UPPER", ALL, &[Text], Outcome::Text, DataFusion(string::upper)),
     ]
 };
 
-/// Functions with a syntax or a typing of their own: name, Kinesis' language, Stream Analytics' language.
-pub(crate) const SPECIAL: [(&str, (bool, bool)); 11] = [
-    ("COALESCE", BOTH),
-    ("NULLIF", BOTH),
-    ("MOD", KINESIS),
+/// Functions with a syntax or a typing of their own, and the languages that have them.
+pub(crate) const SPECIAL: [(&str, Languages); 16] = [
+    ("COALESCE", ALL),
+    ("CONCAT", STANDARD),
+    ("DATE_FORMAT", STANDARD),
+    ("NULLIF", ALL),
+    ("MOD", CONFORMING),
+    ("TIMESTAMPDIFF", STANDARD),
+    ("TO_TIMESTAMP", STANDARD),
+    ("TO_TIMESTAMP_LTZ", STANDARD),
     ("MONOTONIC", KINESIS),
     ("POWER", STREAM_ANALYTICS),
     ("SPACE", STREAM_ANALYTICS),
@@ -190,6 +202,44 @@ const KINESIS_LATER: [&str; 20] = [
 /// What Stream Analytics' language has and this engine does not yet.
 const STREAM_ANALYTICS_LATER: [&str; 2] = ["EVENTID", "SYSTEM.WINDOW"];
 
+/// What the standard dialect has and this engine does not yet: functions of time's end, of lists and of JSON, and the windows that
+/// `GROUP BY` had before there were tables of them.
+const STANDARD_LATER: [&str; 33] = [
+    "ARRAY_AGG",
+    "COLLECT",
+    "CONCAT_WS",
+    "CURRENT_DATE",
+    "CURRENT_ROW_TIMESTAMP",
+    "CURRENT_TIME",
+    "CURRENT_TIMESTAMP",
+    "CURRENT_WATERMARK",
+    "FIRST_VALUE",
+    "GREATEST",
+    "HOP",
+    "HOP_END",
+    "HOP_START",
+    "IF",
+    "JSON_QUERY",
+    "JSON_VALUE",
+    "LAG",
+    "LAST_VALUE",
+    "LEAD",
+    "LEAST",
+    "LEFT",
+    "LISTAGG",
+    "LOCALTIMESTAMP",
+    "LTRIM",
+    "NOW",
+    "PROCTIME",
+    "REGEXP_EXTRACT",
+    "REGEXP_REPLACE",
+    "RIGHT",
+    "ROW_NUMBER",
+    "RTRIM",
+    "SESSION",
+    "TUMBLE",
+];
+
 /// The function of a name (in upper case) in a language.
 pub(crate) fn find(dialect: QueryDialect, name: &str) -> Option<&'static Function> {
     FUNCTIONS.iter().find(|function| function.name == name && speaks(dialect, function.dialects))
@@ -210,6 +260,7 @@ pub(crate) fn is_later(dialect: QueryDialect, name: &str) -> bool {
     match dialect {
         QueryDialect::Kinesis => KINESIS_LATER.contains(&name),
         QueryDialect::StreamAnalytics => STREAM_ANALYTICS_LATER.contains(&name),
+        QueryDialect::Standard => STANDARD_LATER.contains(&name),
     }
 }
 
@@ -240,7 +291,7 @@ pub(crate) fn is_aggregate(dialect: QueryDialect, name: &str) -> bool {
 }
 
 /// Functions that look back from a row.
-const ANALYTIC: [(&str, (bool, bool)); 8] = [
+const ANALYTIC: [(&str, Languages); 8] = [
     ("ANOMALYDETECTION_CHANGEPOINT", STREAM_ANALYTICS),
     ("ANOMALYDETECTION_SPIKEANDDIP", STREAM_ANALYTICS),
     ("FIRST_VALUE", KINESIS),
@@ -268,32 +319,29 @@ pub(crate) fn aggregate(dialect: QueryDialect, name: &str) -> Option<AggregateFu
     found.map(|aggregate| aggregate.2)
 }
 
-const AGGREGATES: [(&str, (bool, bool), AggregateFunction); 13] = [
-    ("COUNT", BOTH, AggregateFunction::Count),
-    ("SUM", BOTH, AggregateFunction::Sum),
-    ("AVG", BOTH, AggregateFunction::Avg),
-    ("MIN", BOTH, AggregateFunction::Min),
-    ("MAX", BOTH, AggregateFunction::Max),
-    ("STDDEV_SAMP", KINESIS, AggregateFunction::StdDevSample),
-    ("STDDEV_POP", KINESIS, AggregateFunction::StdDevPopulation),
-    ("VAR_SAMP", KINESIS, AggregateFunction::VarianceSample),
-    ("VAR_POP", KINESIS, AggregateFunction::VariancePopulation),
+const AGGREGATES: [(&str, Languages, AggregateFunction); 13] = [
+    ("COUNT", ALL, AggregateFunction::Count),
+    ("SUM", ALL, AggregateFunction::Sum),
+    ("AVG", ALL, AggregateFunction::Avg),
+    ("MIN", ALL, AggregateFunction::Min),
+    ("MAX", ALL, AggregateFunction::Max),
+    ("STDDEV_SAMP", CONFORMING, AggregateFunction::StdDevSample),
+    ("STDDEV_POP", CONFORMING, AggregateFunction::StdDevPopulation),
+    ("VAR_SAMP", CONFORMING, AggregateFunction::VarianceSample),
+    ("VAR_POP", CONFORMING, AggregateFunction::VariancePopulation),
     ("STDEV", STREAM_ANALYTICS, AggregateFunction::StdDevSample),
     ("STDEVP", STREAM_ANALYTICS, AggregateFunction::StdDevPopulation),
     ("VAR", STREAM_ANALYTICS, AggregateFunction::VarianceSample),
     ("VARP", STREAM_ANALYTICS, AggregateFunction::VariancePopulation),
 ];
 
-pub(crate) fn speaks(dialect: QueryDialect, dialects: (bool, bool)) -> bool {
-    match dialect {
-        QueryDialect::Kinesis => dialects.0,
-        QueryDialect::StreamAnalytics => dialects.1,
-    }
+pub(crate) fn speaks(dialect: QueryDialect, dialects: Languages) -> bool {
+    dialects.contains(&dialect)
 }
 
 const fn function(
     name: &'static str,
-    dialects: (bool, bool),
+    dialects: Languages,
     arguments: &'static [Argument],
     result: Outcome,
     body: Body,
@@ -303,7 +351,7 @@ const fn function(
 
 const fn optional(
     name: &'static str,
-    dialects: (bool, bool),
+    dialects: Languages,
     arguments: &'static [Argument],
     required: usize,
     result: Outcome,
@@ -314,7 +362,7 @@ const fn optional(
 
 const fn variadic(
     name: &'static str,
-    dialects: (bool, bool),
+    dialects: Languages,
     arguments: &'static [Argument],
     result: Outcome,
     body: Body,

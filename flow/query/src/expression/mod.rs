@@ -34,6 +34,7 @@ use millstream_catalog::QueryDialect;
 use self::kernel::call;
 use self::scope::{GroupScope, RowScope, is_unknown, literal};
 use crate::dialect::interval::unit_millis;
+use crate::dialect::standard::window_table::window_column;
 use crate::dialect::syntax::{BinaryOperator, Expr, ExprKind, Ident, Literal};
 use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::plan::{ScalarExpr, TIMESTAMP, VALUE};
@@ -129,6 +130,11 @@ impl<'a> Binder<'a> {
             && self.is_system(parts, &["Window", "Id"])
         {
             return Some(Ok(groups.window_id()));
+        }
+        if let ExprKind::Name(parts) = &expr.kind
+            && let Some(column) = window_column(&groups.rows, parts)
+        {
+            return Some(Ok(ScalarExpr { text: self.text(&expr.span), ..groups.window_column(column) }));
         }
         let looked_back = groups.rows.looked_back(&expr.span).is_some();
         let named = looked_back || matches!(expr.kind, ExprKind::Name(_));
@@ -339,7 +345,7 @@ impl<'a> Binder<'a> {
     fn safe_cast(&self) -> &'static str {
         match self.dialect {
             QueryDialect::Kinesis => "CAST",
-            QueryDialect::StreamAnalytics => "TRY_CAST",
+            QueryDialect::StreamAnalytics | QueryDialect::Standard => "TRY_CAST",
         }
     }
 }
@@ -372,6 +378,7 @@ fn not_grouped(dialect: QueryDialect, name: &str, at: Position) -> PlanError {
     match dialect {
         QueryDialect::Kinesis => error.hint(format!("GROUP BY …, {name}, or MAX({name})")),
         QueryDialect::StreamAnalytics => error.hint(format!("GROUP BY {name}, …, or MAX({name})")),
+        QueryDialect::Standard => error.hint(format!("GROUP BY window_start, window_end, {name}, or MAX({name})")),
     }
 }
 

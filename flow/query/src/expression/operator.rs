@@ -200,7 +200,7 @@ fn datafusion_operator(operator: BinaryOperator) -> Operator {
     }
 }
 
-/// Division of doubles, in which zero is an error in both languages (IEEE's infinity would pass unnoticed).
+/// Division of doubles, in which zero is an error in all languages (IEEE's infinity would pass unnoticed).
 fn divide(arguments: &[ArrayRef]) -> Result<ArrayRef, ArrowError> {
     let (left, right) = (arguments[0].as_primitive::<Float64Type>(), arguments[1].as_primitive::<Float64Type>());
     Ok(Arc::new(arrow::compute::try_binary::<_, _, _, Float64Type>(left, right, |left, right| {

@@ -12,9 +12,10 @@ use millstream_catalog::QueryDialect;
 use super::suggest::nearest;
 use super::types;
 use super::user_defined::returned;
+use crate::dialect::standard::window_table::window_time;
 use crate::dialect::syntax::{Expr, Ident};
 use crate::error::{PlanError, PlanErrorCode};
-use crate::plan::{AggregateCall, ScalarExpr, VALUE};
+use crate::plan::{AggregateCall, ScalarExpr, VALUE, WindowBounds};
 use crate::value;
 
 /// What the names of columns begin with that only `GetMetadataPropertyValue` reads; no field of a record is called so.
@@ -44,6 +45,8 @@ pub(crate) struct RowScope {
     pub sides: Vec<Side>,
     /// Whether the names of sides stand for their rows' times: inside a date function of a join's condition.
     pub times: bool,
+    /// Which boundary belongs to the windows that `FROM` puts the rows into, where it does: the standard dialect's window tables.
+    pub windowed: Option<WindowBounds>,
     /// What rows are computed apart by: those for which these differ never meet.
     pub apart_by: Vec<Expr>,
 }
@@ -82,7 +85,7 @@ impl RowScope {
                 let field = value::access::path(column(&self.schema, place), &names);
                 match self.dialect {
                     QueryDialect::Kinesis => self.typed_field(field, place, inside)?,
-                    QueryDialect::StreamAnalytics => field,
+                    QueryDialect::StreamAnalytics | QueryDialect::Standard => field,
                 }
             }
             None => unknown(),
@@ -242,7 +245,7 @@ impl RowScope {
     /// Whether two names are one in the language.
     pub(crate) fn same(&self, left: &str, right: &str) -> bool {
         match self.dialect {
-            QueryDialect::Kinesis => left == right,
+            QueryDialect::Kinesis | QueryDialect::Standard => left == right,
             QueryDialect::StreamAnalytics => left.to_lowercase() == right.to_lowercase(),
         }
     }
@@ -312,6 +315,15 @@ impl GroupScope {
         match &self.aggregates.get(*index)?.script {
             Some(function) => Some(returned(result, function.result)),
             None => Some(result),
+        }
+    }
+
+    /// A column of a window table: `window_start`, `window_end` or `window_time`.
+    pub(crate) fn window_column(&self, name: &str) -> ScalarExpr {
+        match name {
+            "window_start" => column(&self.schema, self.keys.len() + self.aggregates.len()),
+            "window_end" => self.rowtime(),
+            _ => window_time(self.rowtime()),
         }
     }
 

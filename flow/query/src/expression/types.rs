@@ -1,4 +1,4 @@
-//! The types of the two languages, and which values turn into which without being asked.
+//! The types of the languages, and which values turn into which without being asked.
 
 use std::sync::Arc;
 
@@ -25,8 +25,8 @@ pub(crate) fn of_column(dialect: QueryDialect, column_type: ColumnType) -> DataT
         ColumnType::Text => DataType::Utf8,
         ColumnType::Boolean => DataType::Boolean,
         ColumnType::Timestamp => TIMESTAMP,
-        // In Kinesis' language what is inside of a record is its text.
-        ColumnType::Value if dialect == QueryDialect::Kinesis => DataType::Utf8,
+        // In the languages without records what is inside of a record is its text.
+        ColumnType::Value if dialect != QueryDialect::StreamAnalytics => DataType::Utf8,
         ColumnType::Value => VALUE,
     }
 }
@@ -51,12 +51,22 @@ pub(crate) fn of_name(dialect: QueryDialect, name: &TypeName) -> Result<DataType
             "RECORD" | "ARRAY" => Some(VALUE),
             _ => None,
         },
+        QueryDialect::Standard => match name.name.as_str() {
+            "TINYINT" | "SMALLINT" | "INTEGER" | "INT" | "BIGINT" => Some(DataType::Int64),
+            "DOUBLE" => Some(DataType::Float64),
+            "CHAR" | "VARCHAR" | "STRING" => Some(DataType::Utf8),
+            "BOOLEAN" => Some(DataType::Boolean),
+            // Without a precision it has microseconds, which would be cut.
+            "TIMESTAMP" | "TIMESTAMP_LTZ" if name.length.is_some_and(|digits| digits <= 3) => Some(TIMESTAMP),
+            _ => None,
+        },
     };
     known.ok_or_else(|| {
         let message = format!("`{}` is not a type this engine computes with", name.name);
         PlanError::new(PlanErrorCode::Type, name.at, message).hint(match dialect {
             QueryDialect::Kinesis => "INTEGER, BIGINT, REAL, DOUBLE, DECIMAL, VARCHAR(n), BOOLEAN or TIMESTAMP",
             QueryDialect::StreamAnalytics => "bigint, float, nvarchar(max), datetime, bit, record or array",
+            QueryDialect::Standard => "INT, BIGINT, DOUBLE, STRING, BOOLEAN, TIMESTAMP(3) or TIMESTAMP_LTZ(3)",
         })
     })
 }
@@ -74,7 +84,7 @@ pub(crate) fn name(dialect: QueryDialect, data_type: &DataType) -> &'static str 
         _ => ("NULL", "NULL"),
     };
     match dialect {
-        QueryDialect::Kinesis => kinesis,
+        QueryDialect::Kinesis | QueryDialect::Standard => kinesis,
         QueryDialect::StreamAnalytics => stream_analytics,
     }
 }
@@ -90,7 +100,7 @@ pub(crate) fn common(dialect: QueryDialect, left: &ScalarExpr, right: &ScalarExp
         _ if a == b || is_unknown(b) => Some(a.clone()),
         _ if is_unknown(a) => Some(b.clone()),
         _ if is_numeric(a) && is_numeric(b) => Some(DataType::Float64),
-        _ if dialect == QueryDialect::Kinesis => None,
+        _ if dialect != QueryDialect::StreamAnalytics => None,
         (DataType::LargeUtf8, _) | (_, DataType::LargeUtf8) => Some(VALUE),
         (DataType::Boolean, DataType::Int64) | (DataType::Int64, DataType::Boolean) => Some(DataType::Int64),
         (DataType::Timestamp(..), DataType::Utf8) if is_literal(right) => Some(TIMESTAMP),

@@ -276,7 +276,7 @@ impl Queries {
     fn roles(&self, dialect: QueryDialect) -> Option<Arc<dyn CheckRole>> {
         match dialect {
             QueryDialect::Kinesis => self.shared.outside.kinesis_roles.clone(),
-            QueryDialect::StreamAnalytics => None,
+            QueryDialect::StreamAnalytics | QueryDialect::Standard => None,
         }
     }
 
@@ -338,7 +338,7 @@ impl Queries {
                 invoke: Arc::clone(&outside.invoke),
                 codec: Arc::clone(match dialect {
                     QueryDialect::Kinesis => &outside.kinesis_codec,
-                    QueryDialect::StreamAnalytics => &outside.stream_analytics_codec,
+                    QueryDialect::StreamAnalytics | QueryDialect::Standard => &outside.stream_analytics_codec,
                 }),
                 handing: output.handing.clone(),
             }),

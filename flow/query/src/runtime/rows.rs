@@ -131,7 +131,7 @@ fn value(rows: &RecordBatch, column: usize, row: usize, dialect: QueryDialect) -
 fn time(millis: i64, dialect: QueryDialect) -> String {
     let at = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     match dialect {
-        QueryDialect::Kinesis => at.strftime("%Y-%m-%d %H:%M:%S.%3f").to_string(),
+        QueryDialect::Kinesis | QueryDialect::Standard => at.strftime("%Y-%m-%d %H:%M:%S.%3f").to_string(),
         QueryDialect::StreamAnalytics => format!("{}0000Z", at.strftime("%Y-%m-%dT%H:%M:%S.%3f")),
     }
 }

@@ -173,7 +173,7 @@ pub(super) fn read(dialect: QueryDialect, input: &TrialInput, now: Millis) -> Re
 fn delimited(dialect: QueryDialect, input: &TrialInput, text: &str, now: Millis) -> Sample {
     let format = input.format.clone();
     let (mut named, mut records) = (Vec::new(), text);
-    if dialect == QueryDialect::Kinesis && input.columns.is_empty() {
+    if dialect != QueryDialect::StreamAnalytics && input.columns.is_empty() {
         named = columns_of(QueryDialect::StreamAnalytics, &format, [text.as_bytes()]);
         records = text.trim_start().split_once('\n').map_or("", |(_, rest)| rest);
     }

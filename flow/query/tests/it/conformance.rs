@@ -71,6 +71,7 @@ impl<'a> Case<'a> {
             let (kind, rest) = head.trim().split_once(' ').unwrap_or((head.trim(), ""));
             match kind {
                 "dialect" if rest == "kinesis" => case.dialect = QueryDialect::Kinesis,
+                "dialect" if rest == "standard" => case.dialect = QueryDialect::Standard,
                 "dialect" => {}
                 "input" => case.inputs.push(Input::read(rest, &lines)),
                 "function" => case.functions.push(function(rest, body)),

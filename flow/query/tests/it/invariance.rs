@@ -32,6 +32,14 @@ fn executor(dialect: QueryDialect, hop_ms: i64, size_ms: i64) -> Executor {
             size_ms / 1_000,
             hop_ms / 1_000,
         ),
+        QueryDialect::Standard => format!(
+            "CREATE TABLE I (symbol STRING, shares BIGINT, at TIMESTAMP_LTZ(3) METADATA FROM 'timestamp', WATERMARK FOR at AS at);
+             INSERT INTO O SELECT symbol, SUM(shares) AS total, COUNT(*) AS n
+             FROM TABLE(HOP(TABLE I, DESCRIPTOR(at), INTERVAL '{}' SECOND, INTERVAL '{}' SECOND))
+             GROUP BY window_start, window_end, symbol",
+            hop_ms / 1_000,
+            size_ms / 1_000,
+        ),
     };
     let column = |name: &str, column_type| ColumnDefinition::new(name, column_type);
     let columns = Some(vec![column("symbol", ColumnType::Text), column("shares", ColumnType::BigInt)]);
@@ -150,6 +158,8 @@ proptest! {
         let (hop, size) = (hop * 1_000, hop * hops * 1_000);
         let amazon = run(|| executor(QueryDialect::Kinesis, size, size), &trades, &cuts, restart);
         prop_assert_eq!(amazon, naive(&trades, size, size, false));
+        let standard = run(|| executor(QueryDialect::Standard, hop, size), &trades, &cuts, restart);
+        prop_assert_eq!(standard, naive(&trades, hop, size, false));
         let azure = run(|| executor(QueryDialect::StreamAnalytics, hop, size), &trades, &cuts, restart);
         prop_assert_eq!(azure, naive(&trades, hop, size, true));
     }

@@ -29,6 +29,8 @@ mod reference;
 mod reference_data;
 mod robustness;
 mod scalar;
+mod standard_mistakes;
+mod translation;
 mod user_defined;
 mod values;
 mod window_kinds;

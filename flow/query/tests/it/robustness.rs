@@ -5,7 +5,7 @@ use millstream_query::dialect::SQL_BYTES_MAX;
 use millstream_query::{InputSchema, PlanErrorCode, explain, plan};
 use proptest::prelude::*;
 
-const DIALECTS: [QueryDialect; 2] = [QueryDialect::Kinesis, QueryDialect::StreamAnalytics];
+const DIALECTS: [QueryDialect; 3] = [QueryDialect::Kinesis, QueryDialect::StreamAnalytics, QueryDialect::Standard];
 
 fn input() -> InputSchema {
     let column = |name: &str, column_type| ColumnDefinition::new(name, column_type);

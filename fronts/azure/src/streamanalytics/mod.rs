@@ -125,7 +125,7 @@ impl StreamAnalytics {
         let found = self.queries.get(name)?;
         match found.dialect {
             QueryDialect::StreamAnalytics => Ok(found),
-            QueryDialect::Kinesis => Err(QueryError::NotFound { name: name.to_owned() }.into()),
+            _ => Err(QueryError::NotFound { name: name.to_owned() }.into()),
         }
     }
 }

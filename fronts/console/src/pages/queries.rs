@@ -53,5 +53,6 @@ pub(super) fn dialect(dialect: QueryDialect) -> &'static str {
     match dialect {
         QueryDialect::Kinesis => "Kinesis Analytics SQL",
         QueryDialect::StreamAnalytics => "Stream Analytics SQL",
+        QueryDialect::Standard => "Standard SQL",
     }
 }

@@ -17,6 +17,7 @@ pub fn run(args: &SqlArgs) -> anyhow::Result<()> {
     let language = match written.dialect {
         QueryDialect::Kinesis => DialectName::Kinesis,
         QueryDialect::StreamAnalytics => DialectName::StreamAnalytics,
+        QueryDialect::Standard => DialectName::Standard,
     };
     let language = clap::ValueEnum::to_possible_value(&language).map(|value| value.get_name().to_owned());
     let does = match &program {
@@ -28,7 +29,7 @@ pub fn run(args: &SqlArgs) -> anyhow::Result<()> {
         eprintln!(
             "note: the columns of `{input}` are not known, so they were not checked\n  try: --input {input}=FILE with \
              some of its events, or --pipeline FILE{}",
-            if written.dialect == QueryDialect::StreamAnalytics { ", or CREATE TABLE in the text" } else { "" }
+            if written.dialect != QueryDialect::Kinesis { ", or CREATE TABLE in the text" } else { "" }
         );
     }
     Ok(())

@@ -10,6 +10,7 @@ mod mistakes;
 mod rows;
 mod run;
 mod suite;
+mod translate;
 mod written;
 
 use crate::cli::SqlCommand;
@@ -24,5 +25,6 @@ pub fn run(command: &SqlCommand) -> anyhow::Result<()> {
         SqlCommand::Run(args) => run::run(args),
         SqlCommand::Test(args) => suite::run(args),
         SqlCommand::Explain(args) => explain::run(args),
+        SqlCommand::Translate(args) => translate::run(args),
     }
 }

@@ -7,8 +7,8 @@ use anyhow::{Context as _, bail};
 use millstream_catalog::pipeline::{Known, QuerySpec, SqlText, Survey};
 use millstream_catalog::{EventOrder, QueryDialect, QueryFunction, RecordFormat};
 use millstream_query::{
-    InputSchema, PlanError, PlanErrorCode, Program, TrialInput, check_functions, check_with, inputs_declared,
-    inputs_missing, language_of, plan_with, sample_schemas,
+    Goal, InputSchema, PlanError, PlanErrorCode, Program, Translation, TranslationAsk, TrialInput, check_functions,
+    check_with, inputs_declared, inputs_missing, language_of, plan_with, sample_schemas, translate,
 };
 
 use super::mistakes;
@@ -49,6 +49,7 @@ impl From<DialectName> for QueryDialect {
         match name {
             DialectName::Kinesis => Self::Kinesis,
             DialectName::StreamAnalytics => Self::StreamAnalytics,
+            DialectName::Standard => Self::Standard,
         }
     }
 }
@@ -205,6 +206,24 @@ impl Written {
             format!("error[{}]: {} ({}:{})", mistake.code, mistake.message, mistake.line, mistake.column)
         };
         Ok(Some(mistakes.iter().map(told).collect()))
+    }
+
+    /// The query in other words.
+    ///
+    /// # Errors
+    /// All mistakes of the text, as they are told; samples that are none.
+    pub fn translated(&self, goal: Goal, within_tolerance: bool, bootstrap: &str) -> anyhow::Result<Translation> {
+        let inputs = self.schemas()?;
+        let ask = TranslationAsk {
+            dialect: self.dialect,
+            sql: &self.sql,
+            inputs: &inputs,
+            functions: &self.functions,
+            order: self.order,
+            within_tolerance,
+            bootstrap,
+        };
+        translate(&ask, goal).map_err(|mistakes| anyhow::anyhow!(mistakes::told(self, &mistakes)))
     }
 
     /// The inputs as a plan needs them. Where nothing is known of any input, each name that the text reads is taken for one.

@@ -17,6 +17,7 @@ pub fn query_fields(query: &QueryDefinition, known: &Known) -> BTreeMap<String, 
     let dialect = match query.dialect {
         QueryDialect::Kinesis => "kinesis",
         QueryDialect::StreamAnalytics => "stream-analytics",
+        QueryDialect::Standard => "standard",
     };
     fields.put("name", &query.name);
     fields.put("dialect", dialect);

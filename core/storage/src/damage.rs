@@ -143,10 +143,11 @@ fn next_sound(
         file.read_at(&mut bytes, position).map_err(failed("read", &segment.path))?;
         Ok::<_, StorageError>(Bytes::from(bytes))
     };
-    // Batches of earlier versions stand in front of others only. What a record carries could pass for one of them.
+    // Batches of earlier versions stand in front of others only. What a record carries could pass for one of them, so they are
+    // taken only where the segment is known to begin with one.
     let unplaced = match reach.bytes {
-        ..HEAD_BYTES => true,
-        _ => Head::read(&read(0, HEAD_BYTES)?).is_none_or(|first| !first.is_placed()),
+        ..HEAD_BYTES => false,
+        _ => Head::read(&read(0, HEAD_BYTES)?).is_some_and(|first| !first.is_placed()),
     };
     let may_be = |head: &Head, place: u64| {
         head.base_offset >= from.offset

@@ -13,6 +13,7 @@ use millstream_object::Objects;
 use millstream_storage::{Storage, Transaction, to_the_end};
 use millstream_stream::{Entry, NewStream, Placement, StreamError, Streams};
 use millstream_types::{BoxFuture, CheckRole, Clock};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -94,6 +95,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     objects: Objects,
     roles: Option<Arc<dyn CheckRole>>,
+    /// What runs on after a request: its tasks compute for long, and belong to nobody's connection.
+    runtime: Handle,
     running: Mutex<HashMap<String, Running>>,
     /// Making, changing and removing take turns: each is several steps that belong together.
     changing: Arc<tokio::sync::Mutex<()>>,
@@ -119,7 +122,8 @@ impl Deliveries {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let (running, changing) = (Mutex::default(), Arc::default());
-        let shared = Shared { storage, catalog, streams, insight, clock, objects, roles, running, changing };
+        let runtime = Handle::current();
+        let shared = Shared { storage, catalog, streams, insight, clock, objects, roles, runtime, running, changing };
         let engine = Self { shared: Arc::new(shared) };
         engine.list().into_iter().for_each(|definition| engine.run(definition));
         engine
@@ -362,7 +366,7 @@ impl Deliveries {
             definition,
         };
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(task.run(stopped));
+        let task = self.shared.runtime.spawn(task.run(stopped));
         self.running().insert(name, Running { stop, task, status });
     }
 

@@ -14,6 +14,7 @@ use millstream_insight::Insight;
 use millstream_storage::{Storage, Transaction, to_the_end};
 use millstream_stream::Streams;
 use millstream_types::{BoxFuture, Clock, LogId};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedMutexGuard, watch};
 use tokio::task::JoinHandle;
 
@@ -59,6 +60,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     /// Making, changing and removing take turns, each to its end.
     changing: Arc<tokio::sync::Mutex<()>>,
+    /// What runs on after a request: its tasks compute for long, and belong to nobody's connection.
+    runtime: Handle,
     /// By id.
     running: Mutex<HashMap<String, Running>>,
 }
@@ -82,7 +85,8 @@ impl Mappings {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let (changing, running) = Default::default();
-        let shared = Shared { options, outside, storage, catalog, streams, insight, clock, changing, running };
+        let runtime = Handle::current();
+        let shared = Shared { options, outside, storage, catalog, streams, insight, clock, changing, runtime, running };
         let engine = Self { shared: Arc::new(shared) };
         for definition in engine.shared.catalog.event_source_mappings.list() {
             engine.run(definition, Phase::Enabling);
@@ -250,7 +254,7 @@ impl Mappings {
         let (sender, receiver) = watch::channel(definition);
         // Held while it starts, so that a task which ends at once finds itself here.
         let mut running = self.running();
-        let task = tokio::spawn(supervisor::run(Arc::clone(&self.shared), Arc::clone(&status), receiver));
+        let task = self.shared.runtime.spawn(supervisor::run(Arc::clone(&self.shared), Arc::clone(&status), receiver));
         running.insert(id, Running { definition: sender, task, status });
     }
 }

@@ -343,7 +343,8 @@ impl Streams {
         self.storage.frontier()
     }
 
-    /// How many records of each stream were found to be lost since the start, because the disk damaged them.
+    /// How many records of each stream are lost because the disk damaged them, as far as reads have found it. What retention has taken
+    /// since is not counted any more.
     #[must_use]
     pub fn lost_records(&self) -> BTreeMap<String, u64> {
         let mut lost = BTreeMap::new();

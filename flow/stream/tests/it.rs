@@ -83,12 +83,12 @@ async fn a_shard_keeps_its_bytes_and_no_fewer() {
         streams.put("trades", &[entry("a", &"x".repeat(996))]).await.unwrap();
         streams.put("all", &[entry("a", &"x".repeat(996))]).await.unwrap();
     }
-    streams.set_kept("trades", 48, Some(10_000)).await.unwrap();
+    streams.set_kept("trades", Some(48), Some(10_000)).await.unwrap();
     streams.enforce_retention().await.unwrap();
     // A record takes three bytes beside its own and its key.
     assert_eq!((streams.bounds(log).first, streams.bounds(other).first), (90, 0));
     assert_eq!(streams.read(log, 0, usize::MAX).await.unwrap().batches[0].base_offset, 90);
-    streams.set_kept("trades", 48, None).await.unwrap();
+    streams.set_kept("trades", None, Some(0)).await.unwrap();
     streams.put("trades", &[entry("a", "more")]).await.unwrap();
     streams.enforce_retention().await.unwrap();
     assert_eq!((streams.bounds(log).first, streams.get("trades").unwrap().retention_hours), (90, 48));
@@ -132,7 +132,7 @@ async fn modes_and_labels_are_kept_and_no_change_is_lost_to_another() {
     let gone = ["k00".to_owned(), "none".to_owned()];
     let (added, changed, removed) = tokio::join!(
         streams.add_tags("trades", labels(1, 20)),
-        streams.set_retention("trades", 48),
+        streams.set_kept("trades", Some(48), None),
         streams.remove_tags("trades", &gone),
     );
     added.and(changed).and(removed).unwrap();
@@ -189,11 +189,11 @@ async fn a_change_goes_on_to_its_end_without_its_caller() {
     assert!(streams.create(new_stream("trades", 2)).now_or_never().is_none());
     assert!(matches!(streams.create(new_stream("trades", 2)).await, Err(StreamError::StreamExists { .. })));
     assert!(streams.add_shards("trades", 5).now_or_never().is_none());
-    streams.set_retention("trades", 48).await.unwrap();
+    streams.set_kept("trades", Some(48), None).await.unwrap();
     let found = streams.get("trades").unwrap();
     assert_eq!((found.shards.len(), found.retention_hours), (5, 48));
     let logs: std::collections::BTreeSet<u64> = found.shards.iter().map(|shard| shard.log).collect();
     assert_eq!(logs.len(), 5);
     assert!(streams.delete("trades").now_or_never().is_none());
-    assert!(matches!(streams.set_retention("trades", 24).await, Err(StreamError::StreamNotFound { .. })));
+    assert!(matches!(streams.set_kept("trades", Some(24), None).await, Err(StreamError::StreamNotFound { .. })));
 }

@@ -11,4 +11,5 @@ pub mod request_id;
 pub mod serve;
 pub mod share;
 pub mod tls;
+pub mod workers;
 pub mod xml;

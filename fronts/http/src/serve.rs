@@ -1,5 +1,5 @@
 //! The listener: connections bounded in number, in time and in what they may hold.
-//! Read next: `connection.rs` (what becomes of one), `share.rs` (how many there may be), `tls.rs`.
+//! Read next: `connection.rs` (what becomes of one), `workers.rs` (where it is served), `share.rs` (how many there may be), `tls.rs`.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -13,13 +13,14 @@ use http_body_util::Full;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Body, Incoming};
 use millstream_types::BoxFuture;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 use crate::answer_body::AnswerBody;
 use crate::connection::{Ends, Service};
 use crate::share::Share;
 use crate::tls::Acceptor;
+use crate::workers::Workers;
 
 /// How long requests under way may take to end once the node stops.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -65,19 +66,20 @@ pub fn serve(
     answer: Arc<Answer>,
     shutdown: BoxFuture<'static, ()>,
 ) -> BoxFuture<'static, ()> {
-    Box::pin(accept(listener, share, Service::new(security, answer, None, share), shutdown))
+    Box::pin(accept(listener, share, Service::new(security, answer, None, share), None, shutdown))
 }
 
-/// As [`serve`], for answers of which some come by and by; those have to end by themselves when the node stops.
+/// As [`serve`], by `workers`, and for answers of which some come by and by; those have to end by themselves when the node stops.
 #[must_use]
 pub fn serve_some_live(
     listener: TcpListener,
+    workers: Workers,
     share: Share,
     security: Security,
     answer: Arc<Answer<AnswerBody>>,
     shutdown: BoxFuture<'static, ()>,
 ) -> BoxFuture<'static, ()> {
-    Box::pin(accept(listener, share, Service::new(security, answer, None, share), shutdown))
+    Box::pin(accept(listener, share, Service::new(security, answer, None, share), Some(workers), shutdown))
 }
 
 /// As [`serve`], for answers that may never end: whoever stops it drops it. Connections for which `gate` does not hold are
@@ -91,11 +93,16 @@ pub fn serve_live(
     gate: Arc<Gate>,
 ) -> BoxFuture<'static, ()> {
     let service = Service::new(security, answer, Some(gate), share);
-    Box::pin(accept(listener, share, service, Box::pin(std::future::pending())))
+    Box::pin(accept(listener, share, service, None, Box::pin(std::future::pending())))
 }
 
-async fn accept<B>(listener: TcpListener, share: Share, service: Service<B>, mut shutdown: BoxFuture<'static, ()>)
-where
+async fn accept<B>(
+    listener: TcpListener,
+    share: Share,
+    service: Service<B>,
+    workers: Option<Workers>,
+    mut shutdown: BoxFuture<'static, ()>,
+) where
     B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin + 'static,
 {
     let service = Arc::new(service);
@@ -119,10 +126,23 @@ where
         // An address that cannot be told belongs to a connection that has ended already.
         let Ok(here) = stream.local_addr() else { continue };
         let (service, draining) = (Arc::clone(&service), drain.subscribe());
-        tokio::spawn(async move {
+        let serve = async move |stream| {
             service.serve(stream, Ends { peer, here }, draining).await;
             drop(permit);
-        });
+        };
+        match &workers {
+            None => drop(tokio::spawn(serve(stream))),
+            Some(workers) => {
+                let Ok(stream) = stream.into_std() else { continue };
+                workers.serve(|| {
+                    Box::pin(async move {
+                        if let Ok(stream) = TcpStream::from_std(stream) {
+                            serve(stream).await;
+                        }
+                    })
+                });
+            }
+        }
     }
     drain.send_replace(());
     let _ = tokio::time::timeout(DRAIN, drain.closed()).await;

@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use millstream_types::BoxFuture;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
@@ -18,7 +18,7 @@ use crate::listener::stop;
 use crate::operation;
 use crate::service::Kafka;
 use crate::session::Session;
-use crate::wire::{DecodeError, Reader, Writer};
+use crate::wire::{DecodeError, Pieces, Reader, Writer};
 
 /// Bytes of a request: as much as one transaction of the log may hold.
 const REQUEST_BYTES_MAX: usize = 15 << 20;
@@ -38,8 +38,6 @@ const LOOK: Duration = Duration::from_secs(1);
 const REQUEST_TIME: Duration = Duration::from_secs(30);
 /// How long a client may take none of an answer before it is given up.
 const WRITE_STALL: Duration = Duration::from_secs(30);
-/// Bytes written at once: the stall is measured piece by piece.
-const WRITE_BYTES: usize = 64 << 10;
 /// How long the answers under way may take when the node stops.
 const STOP_TIME: Duration = Duration::from_secs(5);
 
@@ -190,8 +188,12 @@ async fn frame(reading: &mut (impl AsyncRead + Unpin), length: usize) -> io::Res
 async fn write(mut writing: impl AsyncWrite + Unpin, mut waiting: mpsc::Receiver<Answer>) -> io::Result<()> {
     while let Some(answer) = waiting.recv().await {
         let Some(answered) = answer.await else { continue };
-        for piece in answered.frame.iter().flat_map(|part| part.chunks(WRITE_BYTES)) {
-            tokio::time::timeout(WRITE_STALL, writing.write_all(piece)).await??;
+        let Answered { frame, _held, _request } = answered;
+        let mut frame = Pieces::new(frame);
+        while frame.has_remaining() {
+            if tokio::time::timeout(WRITE_STALL, writing.write_buf(&mut frame)).await?? == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
         }
         writing.flush().await?;
     }

@@ -194,20 +194,21 @@ async fn stream(engines: &Engines, spec: &StreamSpec) -> anyhow::Result<Outcome>
         shards: spec.shards,
         retention_hours: spec.retention_hours,
     };
-    let bytes = |there| spec.retention_bytes.map_or(there, |bytes| Some(bytes).filter(|bytes| *bytes > 0));
-    let settings = StreamSettings { retention_bytes: bytes(None), ..StreamSettings::default() };
+    let bytes = |there: &StreamSettings| there.with_retention_bytes(spec.retention_bytes);
+    let none = StreamSettings::default();
+    let settings = StreamSettings { retention_bytes: bytes(&none), ..none };
     match engines.streams.create_with(new, CapacityMode::Provisioned, BTreeMap::new(), settings).await {
         Ok(_) => Ok(Outcome::Created),
         Err(StreamError::StreamExists { .. }) => {
             let found = engines.streams.get(&spec.name)?;
             let other_shards = found.open_shards().count() != spec.shards as usize;
-            let there = found.settings.retention_bytes;
-            let other_retention = (found.retention_hours, there) != (spec.retention_hours, bytes(there));
+            let there = (found.retention_hours, found.settings.retention_bytes);
+            let other_retention = there != (spec.retention_hours, bytes(&found.settings));
             if other_shards {
                 engines.streams.set_shard_count(&spec.name, spec.shards).await?;
             }
             if other_retention {
-                engines.streams.set_kept(&spec.name, spec.retention_hours, bytes(there)).await?;
+                engines.streams.set_kept(&spec.name, Some(spec.retention_hours), spec.retention_bytes).await?;
             }
             Ok(if other_shards || other_retention { Outcome::Updated } else { Outcome::Unchanged })
         }

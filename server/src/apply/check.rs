@@ -9,9 +9,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use millstream_catalog::pipeline::{Known, Located, Mistake, OutputSpec, Pipeline, QuerySpec, SqlText, Survey};
-use millstream_catalog::{
-    ColumnDefinition, ColumnType, DocumentOutput, KeyType, OutputTarget, QueryDialect, QueryFunction,
-};
+use millstream_catalog::{ColumnType, DocumentOutput, KeyType, OutputTarget, QueryFunction};
 use millstream_function::check_runtime;
 use millstream_portal::openapi;
 use millstream_query::{FunctionError, InputSchema, PlanError, PlanErrorCode, Program, check_functions, plan_with};
@@ -158,15 +156,8 @@ impl Checker<'_> {
                 (self.folder.join(&path.value).display().to_string(), 1, text.as_str())
             }
         };
-        let schema = |name: &str, columns: &[ColumnDefinition], reference: bool| InputSchema {
-            name: name.to_owned(),
-            columns: (!columns.is_empty()).then(|| columns.to_vec()),
-            hub: spec.dialect == QueryDialect::StreamAnalytics && !reference,
-            reference,
-        };
-        let streams = spec.inputs.iter().map(|input| schema(&input.value.name, &input.value.columns, false));
-        let references = spec.references.iter().map(|input| schema(&input.name, &input.columns, true));
-        let inputs: Vec<InputSchema> = streams.chain(references).collect();
+        let streams = spec.inputs.iter().map(|input| (input.value.name.as_str(), input.value.columns.as_slice()));
+        let inputs = InputSchema::declared(spec.dialect, streams, &spec.references);
         spec.outputs.iter().for_each(|output| self.partition_key(pipeline, output));
         if spec.stopped && text.trim().is_empty() {
             return;

@@ -29,10 +29,7 @@ pub struct Job {
 /// [`QueryError::NotFound`].
 pub fn job(engines: &Engines, name: &str) -> Result<Job, QueryError> {
     let found = engines.queries.get(name)?;
-    let mut fields = query_fields(&found, &Known::of(&engines.catalog));
-    if found.desired == DesiredState::Stopped {
-        fields.insert("stopped".to_owned(), "true".to_owned());
-    }
+    let fields = query_fields(&found, &Known::of(&engines.catalog));
     Ok(Job { fields, version: found.version })
 }
 

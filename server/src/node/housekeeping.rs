@@ -1,7 +1,8 @@
 //! What a node does by the clock: samples, counts of tables and of lost records, their indexes filled, log lines to disk, old records out, idle
 //! processes ended, abandoned blocks of objects removed, the marketplace's notices sent.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use millstream_catalog::ShardDefinition;
@@ -62,12 +63,10 @@ pub fn start(engines: &Arc<Engines>, stopped: &watch::Receiver<bool>, tasks: &mu
             }
         }
     }));
-    let each = Arc::clone(engines);
+    let (each, told) = (Arc::clone(engines), Mutex::default());
     tasks.spawn(every(IDLE, stopped.clone(), move || {
         each.functions.end_idle();
-        for (stream, records) in each.streams.lost_records() {
-            each.insight.metrics.gauge("records_lost", &format!("stream/{stream}")).set(records.cast_signed());
-        }
+        tell_lost(&each, &told);
         std::future::ready(())
     }));
     let each = Arc::clone(engines);
@@ -125,6 +124,18 @@ pub fn start(engines: &Arc<Engines>, stopped: &watch::Receiver<bool>, tasks: &mu
 }
 
 /// For work that may take long, and that a stop cuts off: the next start takes it up.
+/// Sets the gauge of lost records; of streams that had some and have none any more, too.
+fn tell_lost(engines: &Engines, told: &Mutex<BTreeSet<String>>) {
+    let lost = engines.streams.lost_records();
+    let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+    told.extend(lost.keys().cloned());
+    for stream in &*told {
+        let records = lost.get(stream).copied().unwrap_or(0);
+        engines.insight.metrics.gauge("records_lost", &format!("stream/{stream}")).set(records.cast_signed());
+    }
+    told.retain(|stream| lost.contains_key(stream));
+}
+
 async fn every_until_cut_off<F: Future<Output = ()>>(
     period: Duration,
     mut stopped: watch::Receiver<bool>,

@@ -45,6 +45,7 @@ use millstream_http::answer_body::AnswerBody;
 use millstream_http::serve;
 use millstream_http::share::Share;
 use millstream_http::tls::Acceptor;
+use millstream_http::workers::Workers;
 use millstream_types::BoxFuture;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
@@ -117,7 +118,8 @@ impl Listeners {
         };
         let security = tls::security(self.tls, settings.require_tls);
         let ended = Box::pin(stop(stopped.clone()));
-        tasks.spawn(serve::serve_some_live(self.aws, Share::Protocols, security.clone(), Arc::new(answer), ended));
+        let (workers, answer) = (Workers::start().context("cannot start threads for connections")?, Arc::new(answer));
+        tasks.spawn(serve::serve_some_live(self.aws, workers, Share::Protocols, security.clone(), answer, ended));
         self.event_hubs.serve(&event_hubs, stopped, tasks);
         self.kafka.serve(engines, settings, stopped, tasks);
         let portal_front = portal::front(engines, settings);

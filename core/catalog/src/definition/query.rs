@@ -121,6 +121,14 @@ pub struct QueryInput {
     pub processor: Option<InputProcessor>,
 }
 
+impl QueryInput {
+    /// Its name and the columns that it declares.
+    #[must_use]
+    pub fn declared(&self) -> (&str, &[ColumnDefinition]) {
+        (&self.name, &self.columns)
+    }
+}
+
 /// A function that changes an input's records, drops them or says that they are none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputProcessor {

@@ -20,10 +20,11 @@ pub struct QueryFunction {
 }
 
 /// What a function makes a value of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum QueryFunctionKind {
     /// Of a row's values: `UDF.name(…)`.
+    #[default]
     Scalar,
     /// Of a window's rows: `UDA.name(…)`.
     Aggregate,

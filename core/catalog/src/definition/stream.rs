@@ -117,6 +117,14 @@ pub struct StreamSettings {
     pub retention_bytes: Option<u64>,
 }
 
+impl StreamSettings {
+    /// What `retention_bytes` becomes when so many are asked for: 0 for as many as come, `None` for as it is.
+    #[must_use]
+    pub fn with_retention_bytes(&self, asked: Option<u64>) -> Option<u64> {
+        asked.map_or(self.retention_bytes, |bytes| Some(bytes).filter(|bytes| *bytes > 0))
+    }
+}
+
 /// Who decides how many shards a stream has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -12,21 +12,13 @@ use crate::definition::{QueryFunction, QueryFunctionKind, ValueType};
 pub(super) struct QueryFunctionTable {
     pub(super) name: Spanned<String>,
     #[serde(default)]
-    kind: KindName,
+    kind: QueryFunctionKind,
     script: String,
     /// The types of its arguments; empty: any number of any type.
     #[serde(default)]
     arguments: Vec<Spanned<String>>,
     /// The type of its results; without it each has its own.
     result: Option<Spanned<String>>,
-}
-
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum KindName {
-    #[default]
-    Scalar,
-    Aggregate,
 }
 
 impl Resolver<'_> {
@@ -41,11 +33,7 @@ impl Resolver<'_> {
         }?;
         // Lines around it say nothing, and forms add some.
         let script = table.script.trim().to_owned();
-        let kind = match table.kind {
-            KindName::Scalar => QueryFunctionKind::Scalar,
-            KindName::Aggregate => QueryFunctionKind::Aggregate,
-        };
-        let value = QueryFunction { name: table.name.into_inner(), kind, script, arguments, result };
+        let value = QueryFunction { name: table.name.into_inner(), kind: table.kind, script, arguments, result };
         (value.arguments.len() == given).then_some(Located { value, line })
     }
 

@@ -152,11 +152,14 @@ fn unplaced(batches: &[RecordBatch]) -> Vec<u8> {
 fn what_a_record_carries_does_not_pass_for_a_batch() {
     // A payload that is a part of a segment itself, with offsets that would fit.
     for carried in [encode(&batches(3, b"carried"), 0), unplaced(&batches(1, b"carried"))] {
-        carried_is_passed_over(&carried);
+        // One leaves the magic, the other does not, so that it is not known of which version the segment's batches are.
+        for flipped in [9, 0] {
+            carried_is_passed_over(&carried, flipped);
+        }
     }
 }
 
-fn carried_is_passed_over(carried: &[u8]) {
+fn carried_is_passed_over(carried: &[u8], flipped: usize) {
     let mut all = batches(2, b"value");
     let mut records = EncodedRecords::default();
     records.push(b"", b"", carried);
@@ -169,8 +172,7 @@ fn carried_is_passed_over(carried: &[u8]) {
     }
     let (disk, reach) = written(&all);
     let segment = Segment::existing(LOG, 10, reach);
-    // The magic stays, so that the segment is known to be of today's batches.
-    disk.flip(&segment.path, 9, 0);
+    disk.flip(&segment.path, flipped, 0);
     assert_eq!(read(&segment, &disk, 10), (all[1..].to_vec(), 1));
 }
 

@@ -17,6 +17,7 @@ use millstream_insight::Insight;
 use millstream_storage::Storage;
 use millstream_stream::Streams;
 use millstream_types::{BoxFuture, CheckRole, Clock, Invoke, InvokeLater, PutObject, SendMessage};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedMutexGuard, Semaphore, watch};
 use tokio::task::JoinHandle;
 
@@ -79,6 +80,8 @@ struct Shared {
     client: WebhookClient,
     /// One change of definitions at a time, each to its end; handshakes happen outside.
     changes: Arc<tokio::sync::Mutex<()>>,
+    /// What runs on after a request: its tasks compute for long, and belong to nobody's connection.
+    runtime: Handle,
     running: Mutex<HashMap<String, Running>>,
     /// By subscription; they outlive changes of it.
     views: Mutex<HashMap<String, Arc<View>>>,
@@ -105,8 +108,21 @@ impl Events {
         let client = WebhookClient::new(options.private_addresses);
         let (changes, running, views) = Default::default();
         let farewells = Arc::new(Semaphore::new(FAREWELLS_MAX));
-        let shared =
-            Shared { options, storage, catalog, streams, insight, clock, client, changes, running, views, farewells };
+        let runtime = Handle::current();
+        let shared = Shared {
+            options,
+            storage,
+            catalog,
+            streams,
+            insight,
+            clock,
+            client,
+            changes,
+            runtime,
+            running,
+            views,
+            farewells,
+        };
         let engine = Self { shared: Arc::new(shared) };
         for definition in engine.shared.catalog.event_subscriptions.list() {
             if let Err(error) = engine.run(&definition) {
@@ -185,7 +201,7 @@ impl Events {
             trail: shared.insight.trail.clone(),
         };
         let (stop, stopped) = watch::channel(false);
-        let task = tokio::spawn(task.run(stopped));
+        let task = shared.runtime.spawn(task.run(stopped));
         self.running().insert(definition.id.clone(), Running { stop, task });
         Ok(())
     }

@@ -27,13 +27,6 @@ pub struct NewHub {
     pub retention_bytes: Option<u64>,
 }
 
-impl NewHub {
-    /// Bytes that each partition is to keep of a stream that has this limit.
-    fn kept_bytes(&self, there: Option<u64>) -> Option<u64> {
-        self.retention_bytes.map_or(there, |bytes| Some(bytes).filter(|bytes| *bytes > 0))
-    }
-}
-
 impl Namespaces {
     /// Makes a hub and its stream, or changes how long an existing one keeps records; gives whether it was made. A stream
     /// of that name with as many shards becomes the hub's.
@@ -120,9 +113,9 @@ impl Namespaces {
                     let hub = new.name.clone();
                     return Err(NamespaceError::PartitionsFixed { hub, partitions });
                 }
-                let bytes = new.kept_bytes(found.settings.retention_bytes);
-                if (found.retention_hours, found.settings.retention_bytes) != (new.retention_hours, bytes) {
-                    self.streams.set_kept(stream, new.retention_hours, bytes).await?;
+                let there = (found.retention_hours, found.settings.retention_bytes);
+                if there != (new.retention_hours, found.settings.with_retention_bytes(new.retention_bytes)) {
+                    self.streams.set_kept(stream, Some(new.retention_hours), new.retention_bytes).await?;
                 }
                 Ok(())
             }
@@ -134,7 +127,8 @@ impl Namespaces {
         let owner = if namespace == DEFAULT_NAMESPACE { StreamOwner::User } else { StreamOwner::Hub };
         let (shards, retention_hours) = (new.partitions, new.retention_hours);
         let made = NewStream { name: stream.to_owned(), owner, shards, retention_hours };
-        let settings = StreamSettings { retention_bytes: new.kept_bytes(None), ..StreamSettings::default() };
+        let none = StreamSettings::default();
+        let settings = StreamSettings { retention_bytes: none.with_retention_bytes(new.retention_bytes), ..none };
         self.streams.create_with(made, CapacityMode::Provisioned, BTreeMap::new(), settings).await.map(drop)
     }
 

@@ -45,7 +45,7 @@ mod token;
 mod window;
 mod window_call;
 
-use millstream_catalog::{ColumnDefinition, QueryDialect, QueryFunction, QueryOutput};
+use millstream_catalog::{ColumnDefinition, QueryDialect, QueryFunction, QueryOutput, ReferenceInput};
 
 use self::plan_program::Planner;
 use self::syntax::Statement;
@@ -74,6 +74,24 @@ impl InputSchema {
     /// A stream that is no hub, with its columns if they are known.
     pub fn new(name: impl Into<String>, columns: Option<Vec<ColumnDefinition>>) -> Self {
         Self { name: name.into(), columns, hub: false, reference: false }
+    }
+
+    /// A query's inputs and reference data with the columns that they declare. Whether a stream is a hub is taken from the language:
+    /// in Stream Analytics' each may be one.
+    pub fn declared<'a>(
+        dialect: QueryDialect,
+        inputs: impl IntoIterator<Item = (&'a str, &'a [ColumnDefinition])>,
+        references: &[ReferenceInput],
+    ) -> Vec<Self> {
+        let schema = |name: &str, columns: &[ColumnDefinition], reference: bool| Self {
+            name: name.to_owned(),
+            columns: (!columns.is_empty()).then(|| columns.to_vec()),
+            hub: dialect == QueryDialect::StreamAnalytics && !reference,
+            reference,
+        };
+        let inputs = inputs.into_iter().map(|(name, columns)| schema(name, columns, false));
+        let references = references.iter().map(|input| schema(&input.name, &input.columns, true));
+        inputs.chain(references).collect()
     }
 }
 

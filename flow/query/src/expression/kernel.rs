@@ -1,5 +1,6 @@
 //! A call of one of our own functions as a node of an expression: arguments in as arrays, a result out as one.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -16,23 +17,32 @@ use crate::plan::ScalarExpr;
 /// What a function does with its arguments, all of one length.
 pub(crate) type Kernel = fn(&[ArrayRef]) -> std::result::Result<ArrayRef, ArrowError>;
 
+/// A kernel, which may hold what was made of the call's constants once for all rows.
+type Work = dyn Fn(&[ArrayRef]) -> std::result::Result<ArrayRef, ArrowError> + Send + Sync;
+
 /// A call.
-#[derive(Debug)]
 pub(crate) struct KernelExpr {
-    name: &'static str,
-    kernel: Kernel,
+    /// Names what the kernel does, with what it holds.
+    name: Cow<'static, str>,
+    kernel: Arc<Work>,
     arguments: Vec<Arc<dyn PhysicalExpr>>,
     data_type: DataType,
 }
 
-/// A call of `kernel`, whose arguments have the types it takes already.
-pub(crate) fn call(name: &'static str, kernel: Kernel, arguments: &[ScalarExpr], data_type: DataType) -> ScalarExpr {
+/// A call of `kernel`, whose arguments have the types it takes already. Calls of one name do the same.
+pub(crate) fn call(
+    name: impl Into<Cow<'static, str>>,
+    kernel: impl Fn(&[ArrayRef]) -> std::result::Result<ArrayRef, ArrowError> + Send + Sync + 'static,
+    arguments: &[ScalarExpr],
+    data_type: DataType,
+) -> ScalarExpr {
+    let (name, kernel) = (name.into(), Arc::new(kernel));
     let physical = arguments.iter().map(|argument| Arc::clone(&argument.physical)).collect();
     ScalarExpr {
+        text: name.clone().into_owned(),
         physical: Arc::new(KernelExpr { name, kernel, arguments: physical, data_type: data_type.clone() }),
         data_type,
         nullable: true,
-        text: name.to_owned(),
     }
 }
 
@@ -50,6 +60,12 @@ impl Hash for KernelExpr {
         self.name.hash(state);
         self.data_type.hash(state);
         self.arguments.hash(state);
+    }
+}
+
+impl fmt::Debug for KernelExpr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
     }
 }
 
@@ -80,7 +96,7 @@ impl PhysicalExpr for KernelExpr {
     }
 
     fn with_new_children(self: Arc<Self>, arguments: Vec<Arc<dyn PhysicalExpr>>) -> Result<Arc<dyn PhysicalExpr>> {
-        let (name, kernel, data_type) = (self.name, self.kernel, self.data_type.clone());
+        let (name, kernel, data_type) = (self.name.clone(), Arc::clone(&self.kernel), self.data_type.clone());
         Ok(Arc::new(Self { name, kernel, arguments, data_type }))
     }
 

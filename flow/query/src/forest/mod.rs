@@ -312,14 +312,14 @@ mod tests {
     fn state_that_is_none_is_told() {
         let mut writer = Writer::default();
         Forest::new(plan(20, 150, 1), 1).write(&mut writer);
-        for (place, byte) in [(7, 1), (15, 1), (31, 200)] {
+        for (place, byte) in [(7, 1), (31, 200)] {
             let mut broken = writer.0.clone();
             if let Some(at) = broken.get_mut(place) {
                 *at = byte;
             }
             let mut reader = Reader(&broken);
             let read = Forest::new(plan(20, 150, 1), 1).read(&mut reader);
-            assert!(read.is_err() || !reader.0.is_empty() || place == 15, "{place}");
+            assert!(read.is_err() || !reader.0.is_empty(), "{place}");
         }
     }
 }

@@ -107,7 +107,8 @@ pub(super) async fn known(
     streams: &Streams,
     definition: &QueryDefinition,
 ) -> Result<(Vec<InputSchema>, Vec<String>), QueryError> {
-    let mut schemas = declared(definition);
+    let inputs = definition.inputs.iter().map(QueryInput::declared);
+    let mut schemas = InputSchema::declared(definition.dialect, inputs, &definition.references);
     let read = inputs_read(definition.dialect, &definition.sql, &schemas, &definition.functions);
     for (input, schema) in definition.inputs.iter().zip(&mut schemas) {
         if !read.contains(&input.name) {
@@ -122,19 +123,6 @@ pub(super) async fn known(
             && matches!(owner, StreamOwner::User | StreamOwner::Hub);
     }
     Ok((schemas, read))
-}
-
-/// The inputs and reference data of a definition with the columns that it declares.
-fn declared(definition: &QueryDefinition) -> Vec<InputSchema> {
-    let schema = |name: &str, columns: &[ColumnDefinition], reference| InputSchema {
-        name: name.to_owned(),
-        columns: (!columns.is_empty()).then(|| columns.to_vec()),
-        hub: false,
-        reference,
-    };
-    let inputs = definition.inputs.iter().map(|input| schema(&input.name, &input.columns, false));
-    let references = definition.references.iter().map(|input| schema(&input.name, &input.columns, true));
-    inputs.chain(references).collect()
 }
 
 /// The program and the tables of its steps. Reads objects, which may be large: work for a thread that may be busy.

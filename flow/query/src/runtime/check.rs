@@ -1,8 +1,8 @@
 //! What is checked of a query before it is defined or started.
 
 use millstream_catalog::{
-    Catalog, ColumnDefinition, DocumentOutput, ObjectOutput, OutputTarget, QueryDefinition, QueryDialect,
-    QueryFunction, QueryInput, QueryOutput, ReferenceInput,
+    Catalog, DocumentOutput, ObjectOutput, OutputTarget, QueryDefinition, QueryDialect, QueryFunction, QueryInput,
+    QueryOutput, ReferenceInput,
 };
 use millstream_stream::Streams;
 use millstream_types::BoxFuture;
@@ -121,15 +121,7 @@ pub(super) fn check_sql(
     (inputs, references): (&[QueryInput], &[ReferenceInput]),
     functions: &[QueryFunction],
 ) -> Result<(), QueryError> {
-    let schema = |name: &str, columns: &[ColumnDefinition], reference: bool| InputSchema {
-        name: name.to_owned(),
-        columns: (!columns.is_empty()).then(|| columns.to_vec()),
-        hub: dialect == QueryDialect::StreamAnalytics && !reference,
-        reference,
-    };
-    let inputs = inputs.iter().map(|input| schema(&input.name, &input.columns, false));
-    let references = references.iter().map(|input| schema(&input.name, &input.columns, true));
-    let schemas: Vec<InputSchema> = inputs.chain(references).collect();
+    let schemas = InputSchema::declared(dialect, inputs.iter().map(QueryInput::declared), references);
     let mistakes = check_with(dialect, sql, &schemas, functions);
     if mistakes.is_empty() { Ok(()) } else { Err(QueryError::Plan(mistakes)) }
 }

@@ -12,6 +12,7 @@ use millstream_insight::Insight;
 use millstream_storage::{Storage, Turns};
 use millstream_stream::{NewStream, Streams};
 use millstream_types::{BoxFuture, CheckRole, Clock, LogId, Millis};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -49,8 +50,9 @@ pub(super) struct Shared {
     insight: Insight,
     pub(super) clock: Arc<dyn Clock>,
     outside: Outside,
+    /// What runs on after a request: its tasks compute for long, and belong to nobody's connection.
+    runtime: Handle,
     tasks: Mutex<HashMap<String, Tasks>>,
-    /// Held while a query is changed, started, stopped or removed.
     /// Who may change a query just now: one at a time, until what it changed is durable and runs so.
     pub(super) turns: Turns,
 }
@@ -80,7 +82,8 @@ impl Queries {
             let checkpoints = Checkpoints::new(storage);
             let tasks = Mutex::default();
             let turns = Turns::default();
-            let shared = Shared { catalog, streams, checkpoints, insight, clock, outside, tasks, turns };
+            let runtime = Handle::current();
+            let shared = Shared { catalog, streams, checkpoints, insight, clock, outside, runtime, tasks, turns };
             let engine = Self { shared: Arc::new(shared) };
             if let Err(error) = engine.remove_orphans().await {
                 tracing::error!(%error, "cannot remove the streams of queries that are no more");
@@ -252,7 +255,7 @@ impl Queries {
                 stop: stopped.clone(),
             };
             let delivery = Delivery { outlet, target };
-            handles.push(tokio::spawn(delivery.run()));
+            handles.push(self.shared.runtime.spawn(delivery.run()));
         }
         let task = Task {
             roles: self.roles(definition.dialect),
@@ -264,7 +267,7 @@ impl Queries {
             insight: self.shared.insight.clone(),
             running: Arc::clone(&running),
         };
-        handles.push(tokio::spawn(task.run(stopped)));
+        handles.push(self.shared.runtime.spawn(task.run(stopped)));
         lock(&self.shared.tasks).insert(name, Tasks { running, stop, handles });
         Ok(())
     }

@@ -74,9 +74,8 @@ pub(super) fn versions_path(input: &ReferenceInput) -> Result<Option<ObjectPath>
     Ok(Some(path))
 }
 
-/// Holds versions to what may be in memory; `known` bytes are there already.
-pub(super) fn check_size(input: &ReferenceInput, versions: &[Version], known: u64) -> Result<(), QueryError> {
-    let bytes = versions.iter().fold(known, |bytes, version| bytes + version.content.len() as u64);
+/// Holds versions to what may be in memory.
+fn check_size(input: &ReferenceInput, bytes: u64) -> Result<(), QueryError> {
     if bytes > VERSIONS_BYTES_MAX {
         let reason = format!(
             "the versions that rows may still need have {bytes} bytes, expected at most {VERSIONS_BYTES_MAX}; \
@@ -110,23 +109,24 @@ impl References {
                 return Err(unusable(input, &input.key, reason));
             }
             let first = found.partition_point(|(time, _)| *time <= from.min(now)).saturating_sub(1);
-            let versions = self.versions(query, input, &found[first..]).await?;
+            let versions = self.versions(query, input, &found[first..], 0).await?;
             loaded.push(Loaded { input: input.clone(), versions, from_first: first == 0 });
         }
         Ok(loaded)
     }
 
-    /// Reads the versions behind a time.
+    /// Reads the versions behind a time; `known` bytes of earlier ones are in memory.
     pub(super) async fn newer(
         &self,
         query: &str,
         input: &ReferenceInput,
         path: &ObjectPath,
         newest: Millis,
+        known: u64,
     ) -> Result<Vec<Version>, QueryError> {
         let found = self.found(input, path).await?;
-        let known = found.partition_point(|(time, _)| *time <= newest);
-        self.versions(query, input, &found[known..]).await
+        let first = found.partition_point(|(time, _)| *time <= newest);
+        self.versions(query, input, &found[first..], known).await
     }
 
     /// The versions that there are, in the order of their times. Those that begin soon are among them, so that they are there
@@ -155,12 +155,14 @@ impl References {
         query: &str,
         input: &ReferenceInput,
         found: &[(Millis, String)],
+        mut bytes: u64,
     ) -> Result<Vec<Version>, QueryError> {
         let mut versions = Vec::with_capacity(found.len());
         for (from, key) in found {
             let content = self.read(query, input, key).await?;
+            bytes += content.len() as u64;
+            check_size(input, bytes)?;
             versions.push(Version { from: *from, key: key.clone(), content });
-            check_size(input, &versions, 0)?;
         }
         Ok(versions)
     }

@@ -176,9 +176,8 @@ impl Task {
             }
             self.follow(&mut work).await?;
             let read = self.step(&mut work, stop).await?;
-            let idle_for = if read { Duration::ZERO } else { LOOK };
             if !read {
-                tokio::time::sleep(idle_for).await;
+                tokio::time::sleep(LOOK).await;
             }
         }
         // What was read since the last checkpoint is read again by the next start, unless it is kept now.

@@ -13,7 +13,7 @@ use super::busy::busy;
 use super::checkpoint::Checkpoint;
 use super::delivery::object_path::ObjectPath;
 use super::error::QueryError;
-use super::reference::{Loaded, References, check_size, versions_path};
+use super::reference::{Loaded, References, versions_path};
 use super::task::{Bound, Task, Work};
 use crate::executor::Executor;
 use crate::executor::lookup::{Tables, tables};
@@ -69,8 +69,8 @@ impl Binding {
         let mut any = false;
         for followed in &mut self.followed {
             let Followed { input, path, versions, .. } = &*followed;
-            let newer = references.newer(&definition.name, input, path, followed.newest()).await?;
-            check_size(input, &newer, versions.iter().map(|(_, bytes)| bytes).sum())?;
+            let known = versions.iter().map(|(_, bytes)| bytes).sum();
+            let newer = references.newer(&definition.name, input, path, followed.newest(), known).await?;
             let Some(place) = self.program.references.iter().position(|plan| plan.name == input.name) else { continue };
             any |= !newer.is_empty();
             followed.versions.extend(newer.iter().map(|version| (version.from, version.content.len() as u64)));

@@ -60,7 +60,7 @@ fn run(program: &Program, records: &[String], batch: usize, restart: usize) -> P
             executor.restore(&state).unwrap();
             assert_eq!(executor.snapshot(), state);
         }
-        // Records of ten come at one time, whatever is a batch.
+        // A batch comes at the time of its first record, which is a second later for each sixty.
         let append_time = BEGIN + (first / 60) as i64 * 1_000;
         produced.extend(
             executor.push(0, 0, &RecordBatch { base_offset: first as u64, count, append_time, bytes }, 0).unwrap(),

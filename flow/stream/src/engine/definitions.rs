@@ -114,34 +114,20 @@ impl Streams {
         })
     }
 
-    /// Changes how long records stay.
-    ///
-    /// # Errors
-    /// [`StreamError::StreamNotFound`], [`StreamError::Storage`].
-    pub fn set_retention<'a>(&'a self, name: &'a str, hours: u32) -> BoxFuture<'a, Result<(), StreamError>> {
-        Box::pin(async move {
-            self.change(name, |definition| {
-                definition.retention_hours = hours;
-                Ok(())
-            })
-            .await
-        })
-    }
-
-    /// Changes how long records stay and how many bytes of each shard do; `None`: as many as come.
+    /// Changes how long records stay and how many bytes of each shard do, 0 for as many as come; `None`: as it is.
     ///
     /// # Errors
     /// [`StreamError::StreamNotFound`], [`StreamError::Storage`].
     pub fn set_kept<'a>(
         &'a self,
         name: &'a str,
-        hours: u32,
+        hours: Option<u32>,
         bytes: Option<u64>,
     ) -> BoxFuture<'a, Result<(), StreamError>> {
         Box::pin(async move {
             self.change(name, |definition| {
-                definition.retention_hours = hours;
-                definition.settings.retention_bytes = bytes;
+                definition.retention_hours = hours.unwrap_or(definition.retention_hours);
+                definition.settings.retention_bytes = definition.settings.with_retention_bytes(bytes);
                 Ok(())
             })
             .await

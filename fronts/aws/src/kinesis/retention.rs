@@ -53,7 +53,7 @@ async fn change(
         let message = format!("Requested retention period ({wanted} hours) for stream {} {objection}", stream.name);
         return Err(ServiceError::new("InvalidArgumentException", message));
     }
-    kinesis.streams.set_retention(&stream.name, wanted).await.map_err(|error| kinesis.error(&error))?;
+    kinesis.streams.set_kept(&stream.name, Some(wanted), None).await.map_err(|error| kinesis.error(&error))?;
     Ok(Bytes::new())
 }
 

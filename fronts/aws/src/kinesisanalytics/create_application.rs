@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use millstream_catalog::{ColumnDefinition, EventOrder, QueryDefinition, QueryDialect, QueryResource, StartAt};
+use millstream_catalog::{EventOrder, QueryDefinition, QueryDialect, QueryInput, QueryResource, StartAt};
 use millstream_query::{InputSchema, NewQuery, QueryError};
 use serde::Deserialize;
 
@@ -93,15 +93,8 @@ pub(super) fn check_definition(front: &KinesisAnalytics, query: &NewQuery) -> Re
     if query.sql.trim().is_empty() {
         return Ok(());
     }
-    let schema = |name: &str, columns: &[ColumnDefinition], reference: bool| InputSchema {
-        name: name.to_owned(),
-        columns: (!columns.is_empty()).then(|| columns.to_vec()),
-        hub: false,
-        reference,
-    };
-    let inputs = query.inputs.iter().map(|input| schema(&input.name, &input.columns, false));
-    let references = query.references.iter().map(|input| schema(&input.name, &input.columns, true));
-    let schemas: Vec<InputSchema> = inputs.chain(references).collect();
+    let schemas =
+        InputSchema::declared(query.dialect, query.inputs.iter().map(QueryInput::declared), &query.references);
     let mistakes = millstream_query::check(query.dialect, &query.sql, &schemas);
     if !mistakes.is_empty() {
         return Err(front.error(&QueryError::Plan(mistakes)));

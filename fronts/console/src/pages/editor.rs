@@ -5,9 +5,9 @@ use askama::Template;
 use axum::Form as Fields;
 use axum::extract::{Path, State};
 use axum::response::Html;
+use millstream_catalog::QueryDefinition;
 use millstream_catalog::pipeline::Known;
 use millstream_catalog::pipeline::form::{Form, query_fields};
-use millstream_catalog::{DesiredState, QueryDefinition};
 use millstream_query::PlanError;
 use serde::Deserialize;
 
@@ -125,9 +125,6 @@ pub(super) async fn save(
     let form = Form::of("query").ok_or_else(|| not_found("form", "query"))?;
     let mut fields = query_fields(query, &Known::of(console.catalog()));
     fields.insert("sql".to_owned(), sql.to_owned());
-    if query.desired == DesiredState::Stopped {
-        fields.insert("stopped".to_owned(), "true".to_owned());
-    }
     let section = form.section(&fields).map_err(|mistakes| {
         let told: Vec<String> = mistakes.iter().map(|wrong| format!("{}: {}", wrong.field, wrong.message)).collect();
         ConsoleError::Invalid(told.join("\n"))

@@ -80,9 +80,6 @@ pub async fn change(
     let mut fields = query_fields(&query, &Known::of(console.catalog()));
     fields.retain(|field, _| HIDDEN.contains(&field.as_str()));
     fields.extend(sent.filled());
-    if query.desired == DesiredState::Stopped {
-        fields.insert("stopped".to_owned(), "true".to_owned());
-    }
     let section = match form.section(&fields) {
         Ok(section) => section,
         Err(mistakes) => {

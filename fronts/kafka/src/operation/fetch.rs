@@ -256,7 +256,7 @@ async fn partition(kafka: &Kafka, log: LogId, wanted: &Wanted, (left, first): (u
             got.records = out.finish();
             if read.batches.is_empty() && read.next > offset {
                 // What is left is lost: a client that was not told to go on behind it would ask for it again and again.
-                got.records = gap(offset, read.next).freeze();
+                got.records = gap(offset, read.next);
                 got.full = true;
             }
         }

@@ -77,6 +77,9 @@ async fn alter(kafka: &Kafka, session: &Session, wanted: &Wanted, only_check: bo
     if only_check || kept == there {
         return Ok(());
     }
-    let changed = kafka.streams.set_kept(&stream.name, kept.hours, kept.bytes).await;
+    // What was not asked for is left as it is when its turn comes: somebody else may be changing it.
+    let hours = (kept.hours != there.hours).then_some(kept.hours);
+    let bytes = (kept.bytes != there.bytes).then(|| kept.bytes.unwrap_or(0));
+    let changed = kafka.streams.set_kept(&stream.name, hours, bytes).await;
     changed.map_err(|error| (ErrorCode::from(&error), error.to_string()))
 }

@@ -89,27 +89,32 @@ impl BatchWriter {
     /// Fills in the head of the batch that is open.
     fn close(&mut self) {
         let Some(open) = self.open.take() else { return };
-        let batch = &mut self.out[open.begins..];
-        let length = (batch.len() - UNCOUNTED_BYTES) as u32;
-        let mut head = &mut batch[..HEAD_BYTES];
-        head.put_u64(open.base_offset);
-        head.put_u32(length);
-        head.put_i32(0);
-        head.put_i8(MAGIC);
-        head.put_u32(0);
-        head.put_i16(0);
-        head.put_u32(open.count - 1);
-        head.put_i64(open.base_time);
-        head.put_i64(open.time_max);
-        // No producer: what was one batch of a producer need not be one here.
-        head.put_i64(-1);
-        head.put_i16(-1);
-        head.put_i32(-1);
-        head.put_u32(open.count);
-        let checksum = checksum(&batch[CHECKED_FROM..]);
-        batch[CHECKED_FROM - 4..CHECKED_FROM].copy_from_slice(&checksum.to_be_bytes());
-        debug_assert_eq!(batch[LENGTH_AT..LENGTH_AT + 4], length.to_be_bytes());
+        let Open { begins, base_offset, base_time, time_max, count } = open;
+        put_head(&mut self.out[begins..], base_offset, count - 1, (base_time, time_max), count);
     }
+}
+
+/// Fills in the head in front of a batch's records; its times are those of the first record and the latest.
+pub(super) fn put_head(batch: &mut [u8], base_offset: u64, last_delta: u32, times: (i64, i64), count: u32) {
+    let length = (batch.len() - UNCOUNTED_BYTES) as u32;
+    let mut head = &mut batch[..HEAD_BYTES];
+    head.put_u64(base_offset);
+    head.put_u32(length);
+    head.put_i32(0);
+    head.put_i8(MAGIC);
+    head.put_u32(0);
+    head.put_i16(0);
+    head.put_u32(last_delta);
+    head.put_i64(times.0);
+    head.put_i64(times.1);
+    // No producer: what was one batch of a producer need not be one here.
+    head.put_i64(-1);
+    head.put_i16(-1);
+    head.put_i32(-1);
+    head.put_u32(count);
+    let checksum = checksum(&batch[CHECKED_FROM..]);
+    batch[CHECKED_FROM - 4..CHECKED_FROM].copy_from_slice(&checksum.to_be_bytes());
+    debug_assert_eq!(batch[LENGTH_AT..LENGTH_AT + 4], length.to_be_bytes());
 }
 
 fn put_sized(out: &mut Vec<u8>, bytes: Option<&[u8]>) {

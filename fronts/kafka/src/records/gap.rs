@@ -1,37 +1,24 @@
 //! A batch without records, for offsets at which there are none: consumers go on behind it. Compaction leaves such batches
 //! too, so every client of magic 2 knows them.
 
-use bytes::{BufMut as _, BytesMut};
+use bytes::Bytes;
 
-use super::{CHECKED_FROM, HEAD_BYTES, MAGIC, UNCOUNTED_BYTES, checksum};
+use super::HEAD_BYTES;
+use super::encode::put_head;
 
 /// The batch for the offsets `from..next`, or as many of them as one batch can stand for.
-pub fn gap(from: u64, next: u64) -> BytesMut {
-    let last = i32::try_from(next.saturating_sub(from).saturating_sub(1)).unwrap_or(i32::MAX);
-    let mut batch = BytesMut::with_capacity(HEAD_BYTES);
-    batch.put_u64(from);
-    batch.put_u32((HEAD_BYTES - UNCOUNTED_BYTES) as u32);
-    batch.put_i32(0);
-    batch.put_i8(MAGIC);
-    batch.put_u32(0);
-    batch.put_i16(0);
-    batch.put_i32(last);
-    // Neither times nor a producer.
-    batch.put_i64(-1);
-    batch.put_i64(-1);
-    batch.put_i64(-1);
-    batch.put_i16(-1);
-    batch.put_i32(-1);
-    batch.put_u32(0);
-    let checksum = checksum(&batch[CHECKED_FROM..]);
-    batch[CHECKED_FROM - 4..CHECKED_FROM].copy_from_slice(&checksum.to_be_bytes());
-    batch
+pub fn gap(from: u64, next: u64) -> Bytes {
+    let last = next.saturating_sub(from).saturating_sub(1).min(i32::MAX.unsigned_abs().into());
+    let mut batch = vec![0; HEAD_BYTES];
+    // Without records there are no times either.
+    put_head(&mut batch, from, last as u32, (-1, -1), 0);
+    batch.into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::records::LENGTH_AT;
+    use crate::records::{CHECKED_FROM, LENGTH_AT, UNCOUNTED_BYTES};
 
     #[test]
     fn it_says_which_offsets_it_stands_for() {

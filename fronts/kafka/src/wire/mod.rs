@@ -3,8 +3,10 @@
 //!
 //! Source: the protocol guide, "Protocol Primitive Types", and KIP-482 (compact types and tagged fields).
 
+mod pieces;
 mod reader;
 mod writer;
 
+pub use pieces::Pieces;
 pub use reader::{DecodeError, Reader};
 pub use writer::{Writer, put_varint, varint_bytes};

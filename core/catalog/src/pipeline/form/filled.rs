@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::value::delimiter_name;
 use crate::definition::{
-    ColumnDefinition, ColumnType, DocumentOutput, EventOrder, ObjectOutput, OrderPolicy, OutputTarget, QueryDefinition,
-    QueryDialect, QueryFunction, QueryFunctionKind, QueryInput, QueryOutput, RecordFormat, ReferenceInput,
-    ReferenceVersions, ValueType,
+    ColumnDefinition, ColumnType, DesiredState, DocumentOutput, EventOrder, ObjectOutput, OrderPolicy, OutputTarget,
+    QueryDefinition, QueryDialect, QueryFunction, QueryFunctionKind, QueryInput, QueryOutput, RecordFormat,
+    ReferenceInput, ReferenceVersions, ValueType,
 };
 use crate::pipeline::Known;
 
@@ -21,6 +21,9 @@ pub fn query_fields(query: &QueryDefinition, known: &Known) -> BTreeMap<String, 
     fields.put("name", &query.name);
     fields.put("dialect", dialect);
     fields.put("sql", query.sql.trim());
+    if query.desired == DesiredState::Stopped {
+        fields.put("stopped", "true");
+    }
     fields.number("streaming_units", query.parallelism);
     let EventOrder { late_tolerance_ms: late, out_of_order_tolerance_ms: disorder, policy } = query.event_order;
     let late = if late == EventOrder::LATE_WITHOUT_LIMIT { -1 } else { late / 1_000 };
@@ -167,7 +170,7 @@ fn column(column: &ColumnDefinition) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::definition::{DesiredState, OutputHanding, StartAt};
+    use crate::definition::{OutputHanding, StartAt};
     use crate::pipeline::Pipeline;
     use crate::pipeline::form::Form;
 

@@ -12,17 +12,15 @@ mod web;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef, AsArray as _, LargeStringArray};
+use arrow::array::{ArrayRef, AsArray as _, LargeStringArray};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
-use datafusion_common::ScalarValue;
 use regex::Regex;
 
 use self::columns::{Fixed, Variable};
 use self::fast::Pieces;
-use super::kernel::{self, Kernel};
+use super::kernel;
 use super::regex::{PatternError, java};
-use super::scope::literal;
 use super::time_pattern::TimePattern;
 use crate::dialect::syntax::{Call, Expr, ExprKind, Literal};
 use crate::error::{PlanError, PlanErrorCode};
@@ -76,20 +74,11 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 pub(crate) fn bind(call: &Call, line: ScalarExpr, expr: &Expr) -> Result<ScalarExpr, PlanError> {
     let name = call.full_name();
     let constants = constants(call, expr)?;
-    parser(&name, &constants).map_err(|reason| told(&reason, expr))?;
-    let (name, kernel): (&'static str, Kernel) = match name.as_str() {
-        "REGEX_LOG_PARSE" => ("REGEX_LOG_PARSE", |given| parsed("REGEX_LOG_PARSE", given)),
-        "W3C_LOG_PARSE" => ("W3C_LOG_PARSE", |given| parsed("W3C_LOG_PARSE", given)),
-        "SYS_LOG_PARSE" => ("SYS_LOG_PARSE", |given| parsed("SYS_LOG_PARSE", given)),
-        "VARIABLE_COLUMN_LOG_PARSE" => {
-            ("VARIABLE_COLUMN_LOG_PARSE", |given| parsed("VARIABLE_COLUMN_LOG_PARSE", given))
-        }
-        "FIXED_COLUMN_LOG_PARSE" => ("FIXED_COLUMN_LOG_PARSE", |given| parsed("FIXED_COLUMN_LOG_PARSE", given)),
-        _ => ("FAST_REGEX_LOG_PARSE", |given| parsed("FAST_REGEX_LOG_PARSE", given)),
-    };
-    let constants = constants.into_iter().map(|text| literal(ScalarValue::Utf8(Some(text))));
-    let arguments: Vec<ScalarExpr> = std::iter::once(line).chain(constants).collect();
-    Ok(kernel::call(name, kernel, &arguments, VALUE))
+    let parser = parser(&name, &constants).map_err(|reason| told(&reason, expr))?;
+    let fields = parser.fields();
+    let called = format!("{name}({})", constants.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "));
+    let kernel = move |given: &[ArrayRef]| parsed(&name, &parser, &fields, given);
+    Ok(kernel::call(called, kernel, &[line], VALUE))
 }
 
 /// The fields of a call's record.
@@ -184,19 +173,13 @@ impl Parser {
 }
 
 /// The records of lines; NULL of NULL and of what is not of the form.
-fn parsed(name: &str, given: &[ArrayRef]) -> Result<ArrayRef, ArrowError> {
+fn parsed(name: &str, parser: &Parser, fields: &Fields, given: &[ArrayRef]) -> Result<ArrayRef, ArrowError> {
     let failed = |reason: String| ArrowError::ComputeError(format!("{name}: {reason}"));
-    let lines = given[0].as_string::<i32>();
-    let constant = |array: &ArrayRef| array.as_string::<i32>().iter().next().flatten().unwrap_or_default().to_owned();
-    if lines.is_empty() {
-        return Ok(Arc::new(LargeStringArray::from(Vec::<Option<&str>>::new())));
-    }
-    let parser = parser(name, &given[1..].iter().map(constant).collect::<Vec<_>>()).map_err(failed)?;
-    let fields = parser.fields();
     let record = |line: Option<&str>| -> Result<Option<String>, ArrowError> {
         let Some(line) = line else { return Ok(None) };
-        Ok(parser.parse(line).map_err(failed)?.map(|found| record(&fields, &found)))
+        Ok(parser.parse(line).map_err(failed)?.map(|found| record(fields, &found)))
     };
+    let lines = given[0].as_string::<i32>();
     Ok(Arc::new(lines.iter().map(record).collect::<Result<LargeStringArray, _>>()?))
 }
 

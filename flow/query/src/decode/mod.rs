@@ -18,11 +18,12 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch as ArrowBatch, StringArray, TimestampMillisecondArray};
 use arrow::error::ArrowError;
+use bytes::Bytes;
 use millstream_catalog::{QueryDialect, RecordFormat};
 use millstream_stream::aggregate;
 use millstream_types::{Millis, RecordBatch};
 
-use crate::plan::{ColumnOrigin, SourcePlan};
+use crate::plan::{ColumnOrigin, ERROR_ROW_BYTES_MAX, SourcePlan};
 use column::Column;
 
 /// Rows of one source, in the order of their records.
@@ -63,7 +64,19 @@ pub(crate) struct Reading<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DecodeError {
     pub(crate) offset: u64,
+    /// When the record arrived.
+    pub(crate) arrival: Millis,
     pub(crate) reason: String,
+    /// What could not be read, as far as the error stream has room for it.
+    pub(crate) data: Bytes,
+}
+
+impl DecodeError {
+    pub(crate) fn new(record: (u64, Millis), data: &[u8], reason: String) -> Self {
+        let (offset, arrival) = record;
+        let data = Bytes::copy_from_slice(&data[..data.len().min(ERROR_ROW_BYTES_MAX)]);
+        Self { offset, arrival, reason, data }
+    }
 }
 
 /// Turns the records of a source into rows.
@@ -103,7 +116,7 @@ impl Decoder {
     fn read(
         &mut self,
         payload: &[u8],
-        offset: u64,
+        record: (u64, Millis),
         rows_before: usize,
         errors: &mut Vec<DecodeError>,
     ) -> Result<usize, String> {
@@ -112,7 +125,8 @@ impl Decoder {
             Format::Csv(reader) => {
                 let mut wrong = Vec::new();
                 let read = reader.read(payload, &mut self.columns, &mut wrong);
-                errors.extend(wrong.into_iter().map(|reason| DecodeError { offset, reason }));
+                errors
+                    .extend(wrong.into_iter().map(|(line, reason)| DecodeError::new(record, line.as_bytes(), reason)));
                 read
             }
         };
@@ -138,10 +152,11 @@ impl Decoder {
         for record in batch.iter().filter(|record| wanted(record.offset)) {
             let mut read = |payload: &[u8]| {
                 let before = offsets.len();
-                match self.read(payload, record.offset, before, &mut errors) {
+                let of_record = (record.offset, record.append_time);
+                match self.read(payload, of_record, before, &mut errors) {
                     Ok(1) => offsets.push(record.offset),
                     Ok(rows) => offsets.resize(before + rows, record.offset),
-                    Err(reason) => errors.push(DecodeError { offset: record.offset, reason }),
+                    Err(reason) => errors.push(DecodeError::new(of_record, payload, reason)),
                 }
                 if keyed {
                     let key = std::str::from_utf8(record.partition_key).ok();

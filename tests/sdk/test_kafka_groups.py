@@ -50,24 +50,28 @@ def test_a_member_that_dies_is_replaced(node):
         alive.close()
 
 
-def test_static_members_come_back_without_a_new_generation(node):
-    topic, group = make(node, name(), 2), name("group")
-    settings = {"group.instance.id": "one", "partition.assignment.strategy": "range", "session.timeout.ms": 60_000}
-    revoked = []
-    first = joined(node, group, [topic], lambda _, partitions: revoked.append(partitions), **settings)
-    # It comes first and leads.
-    until_assigned([first], [(topic, 0), (topic, 1)])
-    other = joined(node, group, [topic], **{**settings, "group.instance.id": "two"})
-    shares = until_assigned([first, other], [(topic, 0), (topic, 1)])
-    other.close()
+@pytest.mark.parametrize("goes", ["one", "two"], ids=["leader", "other"])
+def test_static_members_come_back_without_a_new_generation(node, goes):
+    topic, group, revoked = make(node, name(), 2), name("group"), []
+
+    def member(called):
+        settings = {"partition.assignment.strategy": "range", "session.timeout.ms": 60_000}
+        return joined(node, group, [topic], lambda *_: revoked.append(called), **{"group.instance.id": called, **settings})
+
+    # The first that comes leads.
+    members = {"one": member("one")}
+    until_assigned([members["one"]], [(topic, 0), (topic, 1)])
+    members["two"] = member("two")
+    shares = until_assigned([members["one"], members["two"]], [(topic, 0), (topic, 1)])
+    members[goes].close()
     revoked.clear()
-    back = joined(node, group, [topic], **{**settings, "group.instance.id": "two"})
+    members[goes] = member(goes)
     try:
-        assert until_assigned([first, back], [(topic, 0), (topic, 1)]) == shares
+        assert until_assigned([members["one"], members["two"]], [(topic, 0), (topic, 1)]) == shares
         assert not revoked, "a new generation takes everybody's partitions away"
     finally:
-        first.close()
-        back.close()
+        for member in members.values():
+            member.close()
 
 
 def test_groups_are_listed_and_deleted(node):

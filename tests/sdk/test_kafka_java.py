@@ -5,16 +5,18 @@ import subprocess
 import uuid
 
 import pytest
+from conftest import until
 from java_clients import LIBRARIES, needs_java
+from kafka_clients import WAIT, admin, produce
 
 TOOLS = "org.apache.kafka.tools"
 
 pytestmark = needs_java
 
 
-def tool(node, name, *arguments, stdin="", broker=True):
+def tool(node, name, *arguments, stdin="", broker=True, options=()):
     where = ["--bootstrap-server", f"127.0.0.1:{node.kafka_port}"] if broker else []
-    command = ["java", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", f"{LIBRARIES}/*", f"{TOOLS}.{name}", *where]
+    command = ["java", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", *options, "-cp", f"{LIBRARIES}/*", f"{TOOLS}.{name}", *where]
     done = subprocess.run([*command, *arguments], input=stdin, capture_output=True, text=True, timeout=120)
     return done.stdout + done.stderr
 
@@ -87,3 +89,40 @@ def test_a_fixed_member_comes_back_in_its_place(node, topic):
     assert sorted(first) == list(range(20))
     tool(node, "ConsoleProducer", "--topic", topic, stdin="".join(f"{number}\n" for number in range(20, 30)))
     assert sorted(int(line) for line in consume(10).splitlines() if line.isdigit()) == list(range(20, 30))
+
+
+def test_a_group_goes_on_when_its_leader_disappears(node, topic, tmp_path):
+    """Killed, it says nothing: the other one notices that it has to join anew, leads and reads all partitions."""
+    group, consumers = f"group-{topic}", []
+
+    def consumer(number):
+        command = ["java", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", f"{LIBRARIES}/*",
+                   f"{TOOLS}.consumer.ConsoleConsumer", "--bootstrap-server", f"127.0.0.1:{node.kafka_port}", "--topic", topic,
+                   "--group", group, "--from-beginning", "--consumer-property", "session.timeout.ms=6000",
+                   "--consumer-property", "heartbeat.interval.ms=500"]
+        with open(tmp_path / str(number), "wb") as told:
+            consumers.append(subprocess.Popen(command, stdout=told, stderr=subprocess.DEVNULL))
+
+    def shares():
+        """How many partitions each member has, once all have some."""
+        described = admin(node).describe_consumer_groups([group])[group].result(WAIT)
+        found = [len(member.assignment.topic_partitions) for member in described.members]
+        return sorted(found) if sum(found) == 3 else None
+
+    def lines(number):
+        return {line for line in (tmp_path / str(number)).read_text().split() if line.isdigit()}
+
+    try:
+        consumer(1)
+        until(lambda: shares() == [3])
+        consumer(2)
+        until(lambda: shares() == [1, 2])
+        consumers[0].kill()
+        consumers[0].wait(WAIT)
+        until(lambda: shares() == [3])
+        produce(node, topic, [(number % 3, None, b"%d" % number, None, None) for number in range(30)])
+        until(lambda: lines(2) == {str(number) for number in range(30)})
+    finally:
+        for process in consumers:
+            process.kill()
+            process.wait(WAIT)

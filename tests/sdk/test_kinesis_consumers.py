@@ -1,9 +1,11 @@
 """Consumers of Kinesis streams that have records pushed to them, through boto3's `subscribe_to_shard`."""
 
+import json
 import threading
 import time
 import uuid
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 from conftest import Node, until
@@ -72,6 +74,34 @@ def test_consumers_are_registered_described_listed_and_removed(kinesis, arn):
     for n in range(19):
         kinesis.register_stream_consumer(StreamARN=arn, ConsumerName=f"more-{n}")
     assert error(kinesis.register_stream_consumer, StreamARN=arn, ConsumerName="many") == "LimitExceededException"
+
+
+def test_a_consumer_may_be_named_twice_if_both_agree(kinesis, arn, consumer):
+    both = kinesis.describe_stream_consumer(ConsumerARN=consumer, StreamARN=arn, ConsumerName="one")
+    assert both["ConsumerDescription"]["ConsumerARN"] == consumer
+    wrong = "InvalidArgumentException"
+    assert error(kinesis.describe_stream_consumer, ConsumerARN=consumer, ConsumerName="two") == wrong
+    assert error(kinesis.describe_stream_consumer, ConsumerARN=consumer, StreamARN=arn + "-other") == wrong
+    assert error(kinesis.describe_stream_consumer, ConsumerName="one") == wrong
+
+
+def test_policies_speak_of_a_consumer_however_it_is_named(kinesis, server, arn, consumer):
+    """As applications of the Kinesis Client Library are allowed: they look for their consumer by its stream and name."""
+    iam, user = server.client("iam"), f"reader-{uuid.uuid4().hex[:8]}"
+    iam.create_user(UserName=user)
+    allowed = {"Effect": "Allow", "Action": "kinesis:DescribeStreamConsumer", "Resource": f"{arn}/consumer/one:*"}
+    iam.put_user_policy(UserName=user, PolicyName="own",
+                        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allowed]}))
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    reader = boto3.client("kinesis", endpoint_url=server.endpoint, region_name="us-east-1",
+                          aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
+    for named in ({"ConsumerARN": consumer}, {"StreamARN": arn, "ConsumerName": "one"}):
+        assert reader.describe_stream_consumer(**named)["ConsumerDescription"]["ConsumerARN"] == consumer
+    kinesis.register_stream_consumer(StreamARN=arn, ConsumerName="two")
+    assert error(reader.describe_stream_consumer, StreamARN=arn, ConsumerName="two") == "AccessDeniedException"
+    assert error(reader.describe_stream_summary, StreamARN=arn) == "AccessDeniedException"
+    kinesis.deregister_stream_consumer(ConsumerARN=consumer)
+    assert error(reader.describe_stream_consumer, StreamARN=arn, ConsumerName="one") == "ResourceNotFoundException"
 
 
 def test_a_stream_with_consumers_is_deleted_only_when_that_is_meant(kinesis, stream, consumer):

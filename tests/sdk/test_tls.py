@@ -33,7 +33,9 @@ from botocore.exceptions import ClientError
 
 from conftest import NODE_MODULES, Node, free_port, needs_javascript, needs_node, package, until
 from java_clients import needs_java, run
-from peers import BLOB_ACCOUNT, BLOB_KEY, COSMOS_KEY
+from peers import BLOB_ACCOUNT, BLOB_KEY, COSMOS_KEY, hubs_connection_string
+from test_cli import AWS, pytestmark as needs_cli
+from test_eventhubs import make_hub
 
 ROLE = "arn:aws:iam::000000000000:role/any"
 SECONDS = 90
@@ -287,13 +289,62 @@ Promise.all(Array.from({ length: 20 }, ask)).then((answers) => {
         assert all(status == 200 and "StreamNames" in text for status, text in told["answers"]), told
 
 
-@needs_java
-def test_subscriptions_of_the_java_sdk_by_http2(node, authority, tmp_path):
-    store = tmp_path / "trusted.p12"
+@pytest.fixture(scope="module")
+def trusting(authority):
+    """Options of a Java program that trusts the authority and nobody else."""
+    store = authority.folder / "trust.p12"
     subprocess.run(["keytool", "-importcert", "-noprompt", "-file", authority.ca, "-keystore", store, "-storepass", "trusted"],
                    check=True, capture_output=True, timeout=60)
-    run("Kinesis", "pushed", node.secure, "java-under-tls", options=[f"-Djavax.net.ssl.trustStore={store}",
-                                                                     "-Djavax.net.ssl.trustStorePassword=trusted"])
+    return [f"-Djavax.net.ssl.trustStore={store}", "-Djavax.net.ssl.trustStorePassword=trusted"]
+
+
+@needs_java
+@pytest.mark.parametrize("what", ["records", "pushed"])
+def test_kinesis_with_the_java_sdk(node, trusting, what):
+    """What is pushed comes by HTTP/2."""
+    run("Kinesis", what, node.secure, f"java-{what}", options=trusting)
+
+
+@needs_java
+@pytest.mark.parametrize("program", ["Tables", "Metrics"])
+def test_other_services_with_the_java_sdk(node, trusting, program):
+    run(program, node.secure, f"java-{uuid.uuid4().hex[:8]}", options=trusting)
+
+
+@needs_java
+def test_the_java_sdk_refuses_an_authority_that_it_does_not_know(node):
+    with pytest.raises(AssertionError, match="PKIX path building failed"):
+        run("Tables", node.secure, "never")
+
+
+@needs_java
+@pytest.mark.parametrize("what", ["properties", "events"])
+def test_event_hubs_with_azures_client_for_java(node, trusting, what):
+    hub = f"java-{uuid.uuid4().hex[:8]}"
+    make_hub(node, hub, 4)
+    # Without the word for the emulator, whose connections would be plain.
+    string = hubs_connection_string(node).replace("UseDevelopmentEmulator=true;", "")
+    options = [*trusting, f"-Dhubs.endpoint=https://localhost:{node.amqp_tls_port}"]
+    run("Hubs", what, string, hub, options=options)
+
+
+@needs_cli
+def test_the_command_line(node, authority, tmp_path):
+    environment = {**os.environ, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+                   "AWS_PAGER": "", "AWS_MAX_ATTEMPTS": "1", "AWS_CONFIG_FILE": str(tmp_path / "config"),
+                   "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials")}
+
+    def aws(*arguments):
+        command = [AWS, "--endpoint-url", node.secure, "--output", "json", *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+
+    url = json.loads(aws("--ca-bundle", authority.ca, "sqs", "create-queue", "--queue-name", "typed").stdout)["QueueUrl"]
+    assert url.startswith(node.secure)
+    sent = json.loads(aws("--ca-bundle", authority.ca, "sqs", "send-message", "--queue-url", url, "--message-body", "x").stdout)
+    received = json.loads(aws("--ca-bundle", authority.ca, "sqs", "receive-message", "--queue-url", url).stdout)
+    assert [message["MessageId"] for message in received["Messages"]] == [sent["MessageId"]]
+    unknown = aws("sts", "get-caller-identity")
+    assert unknown.returncode != 0 and "certificate" in unknown.stderr.lower()
 
 
 def test_tls_can_be_required(authority):

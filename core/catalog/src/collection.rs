@@ -14,7 +14,8 @@ use crate::definition::{
     FunctionDefinition, HubDefinition, LogGroupDefinition, ManagedServiceDefinition, MarketplaceProductDefinition,
     MarketplaceSubscriptionDefinition, NamespaceDefinition, PolicyDefinition, PortalAccountDefinition,
     PortalApiDefinition, PortalDefinition, PortalOfferDefinition, QueryDefinition, QueueDefinition, RoleDefinition,
-    StorageAccountDefinition, StreamDefinition, TableDefinition, TopicDefinition, UsagePlanDefinition, UserDefinition,
+    StorageAccountDefinition, StreamDefinition, TableDefinition, ThroughputCommitmentDefinition, TopicDefinition,
+    UsagePlanDefinition, UserDefinition,
 };
 use crate::error::CatalogError;
 
@@ -32,6 +33,8 @@ pub trait Definition: Serialize + DeserializeOwned + Send + Sync + 'static {
 pub struct Catalog {
     /// Streams: the user's own and those that delivery streams and queries keep.
     pub streams: Collection<StreamDefinition>,
+    /// What the account has committed itself to pay for streams: none or one.
+    pub throughput_commitments: Collection<ThroughputCommitmentDefinition>,
     /// Delivery streams.
     pub delivery_streams: Collection<DeliveryStreamDefinition>,
     /// Functions.
@@ -101,6 +104,7 @@ impl Catalog {
     pub fn open(storage: &Storage) -> Result<Self, CatalogError> {
         Ok(Self {
             streams: Collection::open(storage)?,
+            throughput_commitments: Collection::open(storage)?,
             delivery_streams: Collection::open(storage)?,
             functions: Collection::open(storage)?,
             event_source_mappings: Collection::open(storage)?,

@@ -113,21 +113,24 @@ impl Group {
         new_id: &dyn Fn() -> String,
     ) -> Result<oneshot::Receiver<Result<Joined, GroupError>>, GroupError> {
         self.check(join)?;
-        let id = self.id_of(join, now, new_id)?;
+        let Place { id, taken } = self.place_of(join, now, new_id)?;
         let waits = match self.members.get_mut(&id) {
             Some(member) => {
                 let changed = member.protocols != join.protocols;
                 member.say(join, now);
                 let waits = member.wait_for_generation();
                 let again = match self.phase {
+                    // It reads on what it was given, unless the members would now choose another protocol.
+                    Phase::Stable if taken.is_some() => self.elected() != self.protocol,
                     Phase::Stable => changed || id == self.leader,
                     Phase::Syncing => changed,
                     Phase::Joining | Phase::Empty => true,
                 };
                 if !again {
-                    // Its answer was lost: it gets it again.
-                    let joined = self.joined(&id);
+                    // It has come back, or its answer was lost: it gets it again.
+                    let joined = self.joined_again(&id, taken, join);
                     self.member(&id)?.answer_join(Ok(joined));
+                    self.weigh();
                     return Ok(waits);
                 }
                 waits
@@ -190,8 +193,8 @@ impl Group {
         if join.protocol_type.is_empty() || !fits { Err(GroupError::Protocol) } else { Ok(()) }
     }
 
-    /// The id under which somebody joins.
-    fn id_of(&mut self, join: &Join, now: Millis, new_id: &dyn Fn() -> String) -> Result<String, GroupError> {
+    /// The place in which somebody joins.
+    fn place_of(&mut self, join: &Join, now: Millis, new_id: &dyn Fn() -> String) -> Result<Place, GroupError> {
         let known = join.instance.as_ref().and_then(|instance| self.of_instance(instance));
         match (join.member.is_empty(), &join.instance, known) {
             (true, Some(_), Some(old)) => {
@@ -205,7 +208,7 @@ impl Group {
                 if self.leader == old {
                     self.leader.clone_from(&id);
                 }
-                Ok(id)
+                Ok(Place { id, taken: Some(old) })
             }
             (true, None, _) if join.takes_id_first => {
                 if self.pending.len() >= PENDING_MAX {
@@ -215,11 +218,11 @@ impl Group {
                 self.pending.insert(member.clone(), now + Millis::from(join.session_ms));
                 Err(GroupError::MemberIdRequired { member })
             }
-            (true, ..) => Ok(new_id()),
+            (true, ..) => Ok(Place::of(new_id())),
             (false, Some(_), Some(known)) if known != join.member => Err(GroupError::Fenced),
-            (false, ..) if self.members.contains_key(&join.member) => Ok(join.member.clone()),
+            (false, ..) if self.members.contains_key(&join.member) => Ok(Place::of(join.member.clone())),
             (false, ..) => match self.pending.remove(&join.member) {
-                Some(_) => Ok(join.member.clone()),
+                Some(_) => Ok(Place::of(join.member.clone())),
                 None => Err(GroupError::UnknownMember),
             },
         }
@@ -315,6 +318,18 @@ impl Group {
             leader: self.leader.clone(),
             member: id.to_owned(),
             members: if id == self.leader { all() } else { Vec::new() },
+            is_given: false,
+        }
+    }
+
+    /// What a member learns of a generation that it was in already. Who has taken a leader's place must not give anything:
+    /// either it knows so, or it is told that another one leads, the one whose place it has.
+    fn joined_again(&self, id: &str, taken: Option<String>, join: &Join) -> Joined {
+        let joined = self.joined(id);
+        match taken.filter(|_| self.phase == Phase::Stable && id == self.leader) {
+            Some(_) if join.takes_lead_of_given => Joined { is_given: true, ..joined },
+            Some(old) => Joined { leader: old, members: Vec::new(), ..joined },
+            None => joined,
         }
     }
 
@@ -444,6 +459,20 @@ impl Group {
             }
             _ => {}
         }
+    }
+}
+
+/// Where somebody joins.
+struct Place {
+    /// The member's id.
+    id: String,
+    /// The id of who had the place until now, under the same fixed name.
+    taken: Option<String>,
+}
+
+impl Place {
+    fn of(id: String) -> Self {
+        Self { id, taken: None }
     }
 }
 

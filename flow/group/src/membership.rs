@@ -24,6 +24,8 @@ pub struct Join {
     pub protocols: Vec<(String, Bytes)>,
     /// Whether it knows that it may have to come back with an id.
     pub takes_id_first: bool,
+    /// Whether it knows that it may lead a generation whose members have all been given something already.
+    pub takes_lead_of_given: bool,
 }
 
 impl Join {
@@ -61,6 +63,8 @@ pub struct Joined {
     pub member: String,
     /// Everybody, for the leader; nobody for others.
     pub members: Vec<JoinedMember>,
+    /// Whether they have been given something already, so that nothing is asked of who decides.
+    pub is_given: bool,
 }
 
 /// A member as the leader sees it.

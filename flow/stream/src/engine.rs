@@ -1,12 +1,14 @@
 //! The operations on streams: records are put, read and let go of.
 //! Read next: `engine/definitions.rs` (streams themselves), `engine/resharding.rs` (their shards).
 
+mod commitment;
 mod definitions;
 mod resharding;
 mod settings;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use millstream_catalog::{Catalog, ShardDefinition, StreamDefinition};
@@ -14,12 +16,13 @@ use millstream_storage::{LogBounds, Receipt, Storage, StorageError, Ticket, Tran
 use millstream_types::{BoxFuture, Clock, EncodedRecords, LogId, Millis, RecordBatch};
 use tokio::sync::watch;
 
+pub use self::commitment::THROUGHPUT_COMMITTED_MS;
 pub use self::definitions::{NewStream, SHARDS_ALL_MAX, SHARDS_MAX, TAGS_MAX};
 pub use self::resharding::{SCALINGS_A_DAY_MAX, Scaled};
 pub use self::settings::CONSUMERS_MAX;
+use crate::distribution::Distribution;
 use crate::error::StreamError;
 use crate::gate::Gate;
-use crate::hash_key;
 use crate::producer::{Sequence, ShardBatch};
 use crate::retention;
 use crate::sequence::SequenceNumber;
@@ -110,6 +113,8 @@ pub struct Streams {
     /// Changes of definitions take turns, each to its end: none is lost to another.
     changing: Arc<tokio::sync::Mutex<()>>,
     gate: Gate,
+    /// How many puts there were: what lets records go to shards in turn.
+    puts: Arc<AtomicU64>,
 }
 
 impl Streams {
@@ -120,7 +125,7 @@ impl Streams {
         let streams = catalog.streams.list();
         let closed = streams.iter().flat_map(|stream| &stream.shards).filter(|shard| !shard.is_open());
         gate.close(closed.map(ShardDefinition::log));
-        Self { storage, catalog, clock, changing: Arc::default(), gate }
+        Self { storage, catalog, clock, changing: Arc::default(), gate, puts: Arc::default() }
     }
 
     /// What keeps records from shards that are closed, for others who append to shards.
@@ -179,7 +184,7 @@ impl Streams {
             loop {
                 let stream = self.get(name)?;
                 let mut transaction = Transaction::new();
-                let staged = stage(&stream, entries, &mut transaction, 0);
+                let staged = self.stage_in(&stream, entries, &mut transaction, 0);
                 match self.submit(transaction) {
                     Ok(ticket) => return Ok((staged, ticket.durable().await?)),
                     Err(StreamError::LogClosed { .. }) if attempts < PUT_ATTEMPTS_MAX => {
@@ -205,7 +210,18 @@ impl Streams {
         transaction: &mut Transaction,
         appends_before: usize,
     ) -> Result<StagedPut, StreamError> {
-        Ok(stage(&*self.get(name)?, entries, transaction, appends_before))
+        Ok(self.stage_in(&*self.get(name)?, entries, transaction, appends_before))
+    }
+
+    fn stage_in(
+        &self,
+        stream: &StreamDefinition,
+        entries: &[Entry],
+        transaction: &mut Transaction,
+        appends_before: usize,
+    ) -> StagedPut {
+        let put = self.puts.fetch_add(1, Ordering::Relaxed);
+        stage(Distribution::of(stream, put), entries, transaction, appends_before)
     }
 
     /// Entries as a batch for one shard, whatever their keys; to be taken by [`Producers::append`](crate::Producers::append).
@@ -411,32 +427,22 @@ fn read_present(
     }
 }
 
-/// The shard whose range holds a hash key; `shards` lie in the order of their ranges, which cover all keys.
-fn shard_of(shards: &[&ShardDefinition], hash: u128) -> usize {
-    shards.partition_point(|shard| shard.hash_keys.end < hash).min(shards.len() - 1)
-}
-
 fn stage(
-    stream: &StreamDefinition,
+    mut distribution: Distribution<'_>,
     entries: &[Entry],
     transaction: &mut Transaction,
     appends_before: usize,
 ) -> StagedPut {
-    let mut shards: Vec<&ShardDefinition> = stream.open_shards().collect();
-    shards.sort_by_key(|shard| shard.hash_keys.start);
-    let mut per_shard: Vec<Option<(usize, EncodedRecords)>> = (0..shards.len()).map(|_| None).collect();
+    let shards = distribution.shards().len();
+    let mut per_shard: Vec<Option<(usize, EncodedRecords)>> = (0..shards).map(|_| None).collect();
     let mut used: Vec<usize> = Vec::new();
     let mut places = Vec::with_capacity(entries.len());
     let capacity = entries.iter().map(|entry| entry.partition_key.len() + entry.data.len() + 15).sum::<usize>();
     for entry in entries {
-        let shard = match (shards.len(), entry.explicit_hash_key) {
-            (1, _) => 0,
-            (_, Some(hash)) => shard_of(&shards, hash),
-            (_, None) => shard_of(&shards, hash_key::of_partition_key(&entry.partition_key)),
-        };
+        let shard = distribution.place(entry);
         let (slot, records) = per_shard[shard].get_or_insert_with(|| {
             used.push(shard);
-            (used.len() - 1, EncodedRecords::with_capacity(capacity / shards.len() + 256))
+            (used.len() - 1, EncodedRecords::with_capacity(capacity / shards + 256))
         });
         places.push((*slot as u32, records.count()));
         records.push(&entry.partition_key, &entry.headers, &entry.data);
@@ -444,8 +450,9 @@ fn stage(
     let mut appends = Vec::with_capacity(used.len());
     for (position, shard) in used.into_iter().enumerate() {
         if let Some((_, records)) = per_shard[shard].take() {
-            transaction.append(shards[shard].log(), records);
-            appends.push((shards[shard].index, shards[shard].log(), appends_before + position));
+            let shard = distribution.shards()[shard];
+            transaction.append(shard.log(), records);
+            appends.push((shard.index, shard.log(), appends_before + position));
         }
     }
     StagedPut { appends, entries: places }

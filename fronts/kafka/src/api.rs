@@ -53,7 +53,7 @@ pub struct Served {
 /// All that is served.
 pub const SERVED: [Served; 25] = [
     served(Api::Produce, 0, (3, 9), 9),
-    served(Api::Fetch, 1, (4, 12), 12),
+    served(Api::Fetch, 1, (4, 17), 12),
     served(Api::ListOffsets, 2, (1, 6), 6),
     served(Api::Metadata, 3, (0, 12), 9),
     served(Api::OffsetCommit, 8, (2, 8), 8),
@@ -68,7 +68,7 @@ pub const SERVED: [Served; 25] = [
     served(Api::SaslHandshake, 17, (1, 1), NEVER),
     served(Api::Versions, 18, (0, 4), 3),
     served(Api::CreateTopics, 19, (2, 7), 5),
-    served(Api::DeleteTopics, 20, (1, 5), 4),
+    served(Api::DeleteTopics, 20, (1, 6), 4),
     served(Api::DeleteRecords, 21, (0, 2), 2),
     served(Api::InitProducerId, 22, (0, 4), 2),
     served(Api::DescribeConfigs, 32, (1, 4), 4),

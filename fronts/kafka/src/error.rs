@@ -50,12 +50,17 @@ pub enum ErrorCode {
     NonEmptyGroup = 68,
     GroupIdNotFound = 69,
     FetchSessionIdNotFound = 70,
+    InvalidFetchSessionEpoch = 71,
+    FencedLeaderEpoch = 74,
+    UnknownLeaderEpoch = 75,
     UnsupportedCompression = 76,
     MemberIdRequired = 79,
     GroupMaxSizeReached = 81,
     FencedInstanceId = 82,
     InvalidRecord = 87,
     ThrottlingQuotaExceeded = 89,
+    UnknownTopicId = 100,
+    FetchSessionTopicIdError = 106,
 }
 
 impl ErrorCode {

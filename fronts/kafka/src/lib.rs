@@ -4,11 +4,12 @@
 //! and its version, who calls, the request's fields, the caller's rights, the state.
 //! Source: the Apache Kafka protocol guide (kafka.apache.org/protocol) and the message definitions that it names.
 //! Read next: [`listener`] (sockets), `connection` (frames in, answers out in their order), `api` (what is served),
-//! `operation` (a file an operation), `records` (batches of records), `wire` (the primitive types).
+//! `operation` (a file an operation), `fetch_session` (what a client need not ask again), `records` (batches of records), `wire` (the primitive types).
 
 mod api;
 mod connection;
 mod error;
+mod fetch_session;
 #[cfg(test)]
 mod fuzz;
 pub mod listener;

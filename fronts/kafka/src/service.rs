@@ -12,7 +12,9 @@ use millstream_stream::{Producers, Streams};
 use millstream_types::Clock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::fetch_session::FetchSessions;
 use crate::record::RECORD_BYTES_MAX;
+use crate::topic::TopicIds;
 
 /// Bytes of requests that all connections together may hold: who wants more waits.
 const REQUEST_BYTES_MAX: usize = 128 << 20;
@@ -43,6 +45,8 @@ pub struct Kafka {
     lists: Arc<Semaphore>,
     small_lists: Arc<Semaphore>,
     unpacking: Arc<Semaphore>,
+    pub(crate) topic_ids: Arc<TopicIds>,
+    pub(crate) fetch_sessions: Arc<FetchSessions>,
 }
 
 /// Says whether a caller may do something with a stream.
@@ -93,6 +97,8 @@ impl Kafka {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let budget = |bytes: usize| Arc::new(Semaphore::new(bytes / PERMIT_BYTES));
         Self {
+            topic_ids: Arc::default(),
+            fetch_sessions: Arc::new(FetchSessions::new(parts.clock.now())),
             parts: Arc::new(parts),
             requests: budget(REQUEST_BYTES_MAX),
             answers: budget(ANSWER_BYTES_MAX),

@@ -1,11 +1,13 @@
 //! Topics: the streams that a client sees, by name. In the default namespace all streams of users, which are its hubs too;
 //! in another one its hubs.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use millstream_catalog::{StreamDefinition, StreamOwner};
 use millstream_namespace::name::stream_of;
 use millstream_namespace::{DEFAULT_NAMESPACE, Right};
+use millstream_stream::{Streams, hash_key};
 use millstream_types::LogId;
 
 use crate::error::ErrorCode;
@@ -14,6 +16,60 @@ use crate::session::Session;
 
 /// Bytes of a topic's name.
 const NAME_BYTES_MAX: usize = 249;
+
+/// What a request names a topic by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum TopicKey {
+    /// Its name.
+    Name(Arc<str>),
+    /// Its id: another one when it is made anew.
+    Id(TopicId),
+}
+
+/// A topic's id, as clients that know ids name it.
+pub type TopicId = [u8; 16];
+
+/// "No topic", where an id would stand.
+pub const NO_ID: TopicId = [0; 16];
+
+/// The id of a stream's topic: it follows from its name and the time of its making, so nothing has to be kept. Its form is that of
+/// UUIDs whose makers decide what is in them (RFC 9562, version 8).
+pub fn id(stream: &StreamDefinition) -> TopicId {
+    let mut named = stream.name.clone().into_bytes();
+    named.push(0);
+    named.extend(stream.created.to_be_bytes());
+    let mut id = hash_key::of_partition_key(&named).to_be_bytes();
+    id[6] = (id[6] & 0x0f) | 0x80;
+    id[8] = (id[8] & 0x3f) | 0x80;
+    id
+}
+
+/// The streams of topics by their ids, as they were when streams changed last.
+#[derive(Default)]
+pub struct TopicIds(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    /// Which change of streams it was.
+    change: Option<u64>,
+    names: HashMap<TopicId, Arc<str>>,
+}
+
+impl TopicIds {
+    /// The name of the stream whose topic has an id.
+    fn stream(&self, streams: &Streams, id: &TopicId) -> Option<Arc<str>> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Looked at before the list is: what changes meanwhile is found out the next time.
+        let change = *streams.changes().borrow();
+        if known.change != Some(change) {
+            let topics = streams.list().into_iter();
+            let topics = topics.filter(|stream| matches!(stream.owner, StreamOwner::User | StreamOwner::Hub));
+            known.names = topics.map(|stream| (self::id(&stream), Arc::from(stream.name.as_str()))).collect();
+            known.change = Some(change);
+        }
+        known.names.get(id).cloned()
+    }
+}
 
 /// Whether something may be called so.
 pub fn is_name(name: &str) -> bool {
@@ -31,6 +87,36 @@ pub fn find(kafka: &Kafka, session: &Session, right: Right, name: &str) -> Resul
     }
     let found = kafka.streams.get(&stream_of(&session.namespace, name));
     found.ok().filter(|stream| stream.owner == owner(session)).ok_or(ErrorCode::UnknownTopicOrPartition)
+}
+
+/// As [`find`], for who names a topic in either way. An id that the client may not know is unknown to it.
+pub fn find_by(
+    kafka: &Kafka,
+    session: &Session,
+    right: Right,
+    key: &TopicKey,
+) -> Result<Arc<StreamDefinition>, ErrorCode> {
+    match key {
+        TopicKey::Name(name) => find(kafka, session, right, name),
+        TopicKey::Id(id) => {
+            let unknown = ErrorCode::UnknownTopicId;
+            let stream = kafka.topic_ids.stream(&kafka.streams, id).ok_or(unknown)?;
+            let name = stream.strip_prefix(&*stream_of(&session.namespace, "")).ok_or(unknown)?;
+            match find(kafka, session, right, name) {
+                // One that was made anew since has another id.
+                Ok(stream) if self::id(&stream) == *id => Ok(stream),
+                Err(error @ ErrorCode::TopicAuthorizationFailed) if session.allows(kafka, Right::Any, name) => {
+                    Err(error)
+                }
+                _ => Err(unknown),
+            }
+        }
+    }
+}
+
+/// The name by which a client knows a stream.
+pub fn name<'s>(session: &Session, stream: &'s StreamDefinition) -> &'s str {
+    stream.name.strip_prefix(&*stream_of(&session.namespace, "")).unwrap_or(&stream.name)
 }
 
 /// All topics that the client may use in some way, by their names.

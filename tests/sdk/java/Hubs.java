@@ -69,8 +69,11 @@ public class Hubs {
     }
 
     private EventHubClientBuilder builder(String hub) {
-        return new EventHubClientBuilder().connectionString(connection, hub)
+        EventHubClientBuilder builder = new EventHubClientBuilder().connectionString(connection, hub)
                 .retryOptions(new AmqpRetryOptions().setMaxRetries(1).setTryTimeout(PATIENCE));
+        // Where a namespace is that does not listen on the cloud's own port.
+        String endpoint = System.getProperty("hubs.endpoint");
+        return endpoint == null ? builder : builder.customEndpointAddress(endpoint);
     }
 
     private EventHubProducerClient producer() {

@@ -26,6 +26,7 @@ mod role;
 mod storage_account;
 mod stream;
 mod table;
+mod throughput_commitment;
 mod topic;
 mod usage_plan;
 mod user;
@@ -72,12 +73,14 @@ pub use queue::{QueueDefinition, QueueSettings, Redrive, RedriveSources};
 pub use role::RoleDefinition;
 pub use storage_account::StorageAccountDefinition;
 pub use stream::{
-    CapacityMode, HashKeyRange, ShardDefinition, StreamConsumer, StreamDefinition, StreamOwner, StreamSettings,
+    CapacityMode, HashKeyRange, RecordDistribution, ShardDefinition, StreamConsumer, StreamDefinition, StreamOwner,
+    StreamSettings,
 };
 pub use table::{
     ChangeView, IndexProjection, IndexState, KeyAttribute, KeyType, TABLE_ITEM_BYTES_MAX, TableChanges,
     TableDefinition, TableIndex, TableOwner,
 };
+pub use throughput_commitment::ThroughputCommitmentDefinition;
 pub use topic::{EventMapping, EventSchema, MappedField, TopicDefinition, topic_stream};
 pub use usage_plan::{PlanQuota, PlanStage, QuotaPeriod, Throttle, UsagePlanDefinition};
 pub use user::UserDefinition;

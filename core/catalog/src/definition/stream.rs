@@ -115,6 +115,19 @@ pub struct StreamSettings {
     pub policy: Option<String>,
     /// Bytes that each shard keeps: older records go when it has more. `None`: as many as come while records stay.
     pub retention_bytes: Option<u64>,
+    /// What decides to which shard a record goes.
+    pub distribution: RecordDistribution,
+}
+
+/// What decides to which shard a record goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordDistribution {
+    /// Its partition key, or the hash key that stands for it.
+    #[default]
+    PartitionKey,
+    /// The node, so that all open shards get as many: keys are kept and decide nothing.
+    Even,
 }
 
 impl StreamSettings {

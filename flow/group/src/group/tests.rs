@@ -18,6 +18,7 @@ fn ask(member: &str) -> Join {
         protocol_type: "consumer".to_owned(),
         protocols: vec![("range".to_owned(), "said".into())],
         takes_id_first: false,
+        takes_lead_of_given: false,
     }
 }
 
@@ -184,6 +185,51 @@ fn a_fixed_name_keeps_its_place() {
     assert!(matches!(case.group.heartbeat(&old, 600), Err(GroupError::Fenced)));
     case.group.leave("", Some("b"), 700).unwrap();
     assert!(matches!(case.group.heartbeat(&back, 700), Err(GroupError::UnknownMember)));
+}
+
+#[test]
+fn a_leader_that_comes_back_under_its_name_leads_without_giving_anew() {
+    for knows in [false, true] {
+        let mut case = Case::new();
+        let (mut one, mut other) = (case.join(&fixed("a"), 0).unwrap(), case.join(&fixed("b"), 0).unwrap());
+        case.group.pass(FIRST_WAIT_MS);
+        let (one, other) = (seat(&mut one), seat(&mut other));
+        let given = vec![(one.member.clone(), "a".into()), (other.member.clone(), "b".into())];
+        drop(case.group.sync(&one, given, 400).unwrap());
+        // It may say something else under the protocol: what it was given counts until somebody comes or goes.
+        let again = Join { protocols: vec![("range".into(), "more".into())], takes_lead_of_given: knows, ..fixed("a") };
+        let mut back = case.join(&again, 500).unwrap();
+        let back = joined(&mut back);
+        assert_eq!((back.generation, case.group.phase), (1, Phase::Stable), "nobody has to join anew");
+        let leads = back.leader == back.member;
+        assert_eq!((leads, back.is_given, back.members.len()), if knows { (true, true, 2) } else { (false, false, 0) });
+        let named = Seat { member: back.member.clone(), instance: Some("a".into()), generation: 1 };
+        let mut assigned = case.group.sync(&named, Vec::new(), 600).unwrap();
+        assert_eq!(assigned.try_recv().unwrap().unwrap().assignment, "a");
+        assert!(case.group.heartbeat(&Seat { instance: Some("b".into()), ..other.clone() }, 600).is_ok());
+        // When somebody goes it leads the next generation as any leader.
+        case.group.leave(&other.member, None, 700).unwrap();
+        let mut next = case.join(&Join { member: back.member.clone(), ..again }, 800).unwrap();
+        let next = joined(&mut next);
+        assert_eq!((next.generation, &next.leader, next.is_given), (2, &back.member, false));
+    }
+}
+
+#[test]
+fn who_comes_back_and_knows_other_protocols_brings_a_new_generation() {
+    let mut case = Case::new();
+    let both = |instance| Join {
+        protocols: vec![("range".into(), "".into()), ("sticky".into(), "".into())],
+        ..fixed(instance)
+    };
+    let (mut one, mut other) = (case.join(&both("a"), 0).unwrap(), case.join(&both("b"), 0).unwrap());
+    case.group.pass(FIRST_WAIT_MS);
+    let (one, _) = (seat(&mut one), seat(&mut other));
+    drop(case.group.sync(&one, Vec::new(), 400).unwrap());
+    let chosen = case.group.protocol.clone();
+    let another = if chosen == "range" { "sticky" } else { "range" };
+    drop(case.join(&Join { protocols: vec![(another.into(), "".into())], ..fixed("b") }, 500).unwrap());
+    assert_eq!(case.group.phase, Phase::Joining);
 }
 
 #[test]

@@ -67,7 +67,8 @@ impl Executor {
         candidates: &Candidates,
         places: Range<usize>,
     ) -> Result<(), ExecuteError> {
-        let plan = self.program.steps[step].clone();
+        let program = Arc::clone(&self.program);
+        let plan = &program.steps[step];
         let Operator::Join(join) = &plan.operator else { return Ok(()) };
         let [left, right] = join
             .sides

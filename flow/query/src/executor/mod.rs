@@ -41,7 +41,7 @@ pub(crate) const SNAPSHOT_VERSION: u8 = 1;
 
 /// A query at work.
 pub struct Executor {
-    program: Program,
+    program: Arc<Program>,
     order: EventOrder,
     sources: Vec<Source>,
     /// Per step: its windows, or what else it keeps until time has passed.
@@ -165,7 +165,7 @@ impl Executor {
         let (joins, delays) = (join::states(&program), join::delays(&program));
         let (steps, error_step) = (program.steps.len(), program.error_step());
         Self {
-            program,
+            program: Arc::new(program),
             order,
             sources,
             windows,
@@ -217,9 +217,23 @@ impl Executor {
         from: u64,
     ) -> Result<Produced, ExecuteError> {
         self.begin_read();
-        let reading = Reading { from, without: &[], shard, processed: batch.append_time };
-        let decoded = self.sources[source].decoder.decode(batch, reading)?;
+        let decoded = self.decode(source, shard, batch, from)?;
         self.push_decoded(source, shard, decoded)
+    }
+
+    /// Reads records as [`Executor::push`] does, for [`Executor::push_decoded`].
+    ///
+    /// # Errors
+    /// [`ExecuteError`]: the query cannot go on.
+    pub fn decode(
+        &mut self,
+        source: usize,
+        shard: usize,
+        batch: &RecordBatch,
+        from: u64,
+    ) -> Result<Decoded, ExecuteError> {
+        let reading = Reading { from, without: &[], shard, processed: batch.append_time };
+        Ok(self.sources[source].decoder.decode(batch, reading)?)
     }
 
     /// A decoder of a source's records, to decode on another thread for [`Executor::push_decoded`].
@@ -231,12 +245,7 @@ impl Executor {
     ///
     /// # Errors
     /// [`ExecuteError`]: the query cannot go on.
-    pub(crate) fn push_decoded(
-        &mut self,
-        source: usize,
-        shard: usize,
-        decoded: Decoded,
-    ) -> Result<Produced, ExecuteError> {
+    pub fn push_decoded(&mut self, source: usize, shard: usize, decoded: Decoded) -> Result<Produced, ExecuteError> {
         let handed = self.sources[source].handed[shard];
         if handed == 0 {
             self.take_rows(source, shard, decoded)?;
@@ -305,7 +314,8 @@ impl Executor {
 
     fn step(&mut self, step: usize, from: StepInput, rows: &ArrowBatch) -> Result<(), ExecuteError> {
         self.takes(step, rows);
-        let plan = self.program.steps[step].clone();
+        let program = Arc::clone(&self.program);
+        let plan = &program.steps[step];
         match &plan.operator {
             Operator::Union => {
                 let rows = ArrowBatch::try_new(plan.schema.clone(), rows.columns().to_vec())?;
@@ -333,7 +343,8 @@ impl Executor {
 
     /// The rows of windows that are over, or those that have waited.
     fn closed(&mut self, step: usize, closed: Closed) -> Result<(), ExecuteError> {
-        let plan = self.program.steps[step].clone();
+        let program = Arc::clone(&self.program);
+        let plan = &program.steps[step];
         self.failed_groups(step, &closed.errors)?;
         if closed.ends.is_empty() {
             return Ok(());

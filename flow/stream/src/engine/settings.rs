@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use millstream_catalog::{CapacityMode, StreamConsumer, StreamDefinition, StreamSettings};
+use millstream_catalog::{CapacityMode, RecordDistribution, StreamConsumer, StreamDefinition, StreamSettings};
 use millstream_types::BoxFuture;
 
 use super::Streams;
@@ -14,7 +14,8 @@ use crate::error::StreamError;
 pub const CONSUMERS_MAX: usize = 20;
 
 impl Streams {
-    /// Changes who decides the number of shards, and what the stream is to be ready to take (MiB a second; recorded).
+    /// Changes who decides the number of shards, and what the stream is to be ready to take (MiB a second; recorded). Where
+    /// its maker decides, keys decide to which shard a record goes.
     ///
     /// # Errors
     /// [`StreamError::StreamNotFound`], [`StreamError::Storage`].
@@ -30,6 +31,9 @@ impl Streams {
                 let same = definition.capacity == capacity;
                 definition.settings.warm_mibps = warm_mibps.or(definition.settings.warm_mibps.filter(|_| same));
                 definition.capacity = capacity;
+                if capacity == CapacityMode::Provisioned {
+                    definition.settings.distribution = RecordDistribution::PartitionKey;
+                }
                 Ok(())
             })
             .await

@@ -98,14 +98,22 @@ pub(super) fn list(kinesis: &Kinesis, request: &JsonRequest) -> Result<Value, Se
     Ok(answer)
 }
 
-/// The consumer that a request names, by its ARN or by its stream and name.
+/// The consumer that a request names, by its ARN or by its stream and name. What is given beside the ARN has to agree with it.
 fn named(kinesis: &Kinesis, request: &JsonRequest) -> Result<Found, ServiceError> {
     let input: Input = request.input()?;
     let mut constraints = Constraints::new();
     check_name(&mut constraints, input.consumer_name.as_deref());
     constraints.finish()?;
     match (&input.consumer_arn, &input.stream_arn, &input.consumer_name) {
-        (Some(arn), None, None) => of_arn(kinesis, arn),
+        (Some(arn), stream, name) => {
+            let found = of_arn(kinesis, arn)?;
+            let is_of = |stream: &String| kinesis.arn(&found.stream.name) == *stream;
+            let agrees =
+                stream.as_ref().is_none_or(is_of) && name.as_ref().is_none_or(|name| *name == found.consumer.name);
+            let told =
+                || invalid("ConsumerARN does not agree with StreamARN or ConsumerName, which are given beside it.");
+            if agrees { Ok(found) } else { Err(told()) }
+        }
         (None, Some(stream), Some(name)) => {
             let stream = kinesis.stream(None, Some(stream))?;
             found(kinesis, stream, name)
@@ -140,6 +148,16 @@ fn found(kinesis: &Kinesis, stream: Arc<StreamDefinition>, name: &str) -> Result
 /// A consumer's ARN: it ends with the second of its making.
 fn arn(kinesis: &Kinesis, stream: &StreamDefinition, consumer: &StreamConsumer) -> String {
     format!("{}/consumer/{}:{}", kinesis.arn(&stream.name), consumer.name, consumer.created / 1_000)
+}
+
+impl Kinesis {
+    /// The ARN of the consumer that a request names by its stream and name: what policies of consumers speak of. One that is not
+    /// there was made at no time.
+    pub(crate) fn consumer_arn(&self, stream_arn: &str, name: &str) -> String {
+        let consumer = self.stream(None, Some(stream_arn)).and_then(|stream| found(self, stream, name));
+        let created = consumer.map_or(0, |found| found.consumer.created / 1_000);
+        format!("{stream_arn}/consumer/{name}:{created}")
+    }
 }
 
 fn shown(kinesis: &Kinesis, stream: &StreamDefinition, consumer: &StreamConsumer, with_stream: bool) -> Value {

@@ -7,7 +7,7 @@ use millstream_catalog::{CapacityMode, StreamOwner, StreamSettings};
 use millstream_stream::NewStream;
 use serde::Deserialize;
 
-use super::settings::{Mode, ModeDetails, asked_mode, check_mode};
+use super::settings::{Mode, ModeDetails, STRATEGIES, asked_distribution, asked_mode, check_mode};
 use super::{Kinesis, RECORD_BYTES_MAX, name_character, tags};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
@@ -29,6 +29,7 @@ struct Input {
     max_record_size_kib: Option<i64>,
     #[serde(rename = "WarmThroughputMiBps")]
     warm_throughput_mibps: Option<i64>,
+    record_distribution_strategy: Option<String>,
 }
 
 pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Bytes, ServiceError> {
@@ -43,10 +44,13 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Byt
         .range("shardCount", input.shard_count, 1, i64::from(i32::MAX))
         .range("maxRecordSizeInKiB", input.max_record_size_kib, RECORD_KIB, 10 * RECORD_KIB);
     check_mode(&mut constraints, details, warm);
+    let strategy = input.record_distribution_strategy.as_deref();
+    constraints.one_of("recordDistributionStrategy", strategy, &STRATEGIES);
     constraints.finish()?;
     let tags = input.tags.unwrap_or_default();
     tags::check(&tags)?;
     let Mode { capacity, warm_mibps } = asked_mode(details, warm)?;
+    let distribution = asked_distribution(strategy, capacity)?;
     let shards = shards(capacity, input.shard_count)?;
     let new = NewStream {
         name: input.stream_name.unwrap_or_default(),
@@ -57,6 +61,7 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Byt
     let settings = StreamSettings {
         record_kib_max: input.max_record_size_kib.and_then(|size| u32::try_from(size).ok()),
         warm_mibps,
+        distribution,
         ..StreamSettings::default()
     };
     kinesis.streams.create_with(new, capacity, tags, settings).await.map_err(|error| kinesis.error(&error))?;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::create_stream::RECORD_KIB;
-use super::settings::warm_throughput;
+use super::settings::{strategy, warm_throughput};
 use super::{Kinesis, check_shard_id, seconds};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
@@ -48,8 +48,12 @@ pub(super) fn summary(kinesis: &Kinesis, request: &JsonRequest) -> Result<Value,
     description.insert("ConsumerCount".into(), json!(stream.consumers.len()));
     description
         .insert("MaxRecordSizeInKiB".into(), json!(stream.settings.record_kib_max.map_or(RECORD_KIB, i64::from)));
-    if let (CapacityMode::OnDemand, Some(warm)) = (stream.capacity, stream.settings.warm_mibps) {
-        description.insert("WarmThroughput".into(), warm_throughput(Some(warm)));
+    if stream.capacity == CapacityMode::OnDemand {
+        let strategy = strategy(stream.settings.distribution);
+        description.insert("RecordDistributionStrategy".into(), json!(strategy));
+        if let Some(warm) = stream.settings.warm_mibps {
+            description.insert("WarmThroughput".into(), warm_throughput(Some(warm)));
+        }
     }
     Ok(json!({ "StreamDescriptionSummary": description }))
 }

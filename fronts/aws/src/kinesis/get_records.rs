@@ -2,7 +2,7 @@
 
 use base64_simd::STANDARD;
 use bytes::Bytes;
-use millstream_catalog::{ShardDefinition, StreamDefinition};
+use millstream_catalog::{CapacityMode, ShardDefinition, StreamDefinition};
 use millstream_stream::{SequenceNumber, ShardId};
 use millstream_types::RecordView;
 use serde::Deserialize;
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::iterator::ShardIterator;
 use super::put_records::encryption;
-use super::{Kinesis, describe_stream};
+use super::{Kinesis, describe_stream, dry_run};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
 /// Payload bytes of one answer.
@@ -26,6 +26,8 @@ struct Input {
     limit: Option<i64>,
     #[serde(rename = "StreamARN")]
     stream_arn: Option<String>,
+    #[serde(rename = "DryRun")]
+    dry_run: Option<bool>,
 }
 
 pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Bytes, ServiceError> {
@@ -42,6 +44,7 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Byt
         // The stream was deleted and made again under its name, or retention took what was left of the shard.
         return Err(ServiceError::new("ResourceNotFoundException", "The shard of this iterator no longer exists."));
     };
+    dry_run(input.dry_run)?;
     if kinesis.read_limit.as_ref().is_some_and(|limit| !limit.admits(iterator.log, now)) {
         let (shard, account) = (ShardId(shard.index), &kinesis.place.account);
         let message = format!("Rate exceeded for shard {shard} in stream {} under account {account}.", stream.name);
@@ -92,6 +95,8 @@ pub(super) struct Records {
     json: Vec<u8>,
     /// Written into each record.
     encryption: &'static [u8],
+    /// Whether the stream may hold records that were put without a key, which are given without one.
+    keyless: bool,
     pub(super) count: u64,
     pub(super) payload: usize,
     pub(super) last_time: Option<i64>,
@@ -100,7 +105,8 @@ pub(super) struct Records {
 impl Records {
     /// No records of a stream yet.
     pub(super) fn of(stream: &StreamDefinition) -> Self {
-        Self { encryption: encryption(stream), ..Self::default() }
+        let keyless = stream.capacity == CapacityMode::OnDemand;
+        Self { encryption: encryption(stream), keyless, ..Self::default() }
     }
 
     pub(super) fn push(&mut self, sequence: SequenceNumber, record: &RecordView<'_>) {
@@ -115,9 +121,12 @@ impl Records {
         self.json.extend([100, 10, 1].map(|place| b'0' + (millis / place % 10) as u8));
         self.json.extend_from_slice(b",\"Data\":\"");
         STANDARD.encode_append(record.data, &mut self.json);
-        self.json.extend_from_slice(b"\",\"PartitionKey\":");
-        let key = String::from_utf8_lossy(record.partition_key);
-        self.json.extend_from_slice(serde_json::Value::from(key.as_ref()).to_string().as_bytes());
+        self.json.push(b'"');
+        if !(self.keyless && record.partition_key.is_empty()) {
+            self.json.extend_from_slice(b",\"PartitionKey\":");
+            let key = String::from_utf8_lossy(record.partition_key);
+            self.json.extend_from_slice(serde_json::Value::from(key.as_ref()).to_string().as_bytes());
+        }
         self.json.extend_from_slice(self.encryption);
         self.json.push(b'}');
         self.count += 1;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::iterator::ShardIterator;
-use super::{Kinesis, check_shard_id};
+use super::{Kinesis, check_shard_id, dry_run};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
 pub(super) const TYPES: [&str; 5] =
@@ -26,6 +26,8 @@ struct Input {
     sequence_number: Option<String>,
     #[serde(rename = "Timestamp")]
     timestamp: Option<f64>,
+    #[serde(rename = "DryRun")]
+    dry_run: Option<bool>,
 }
 
 pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Value, ServiceError> {
@@ -46,6 +48,7 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Val
         timestamp: *timestamp,
     };
     let offset = offset(kinesis, &stream, shard, &start).await?;
+    dry_run(input.dry_run)?;
     let iterator = ShardIterator { stream: stream.name.clone(), log: shard.log(), offset, made: kinesis.clock.now() };
     Ok(json!({ "ShardIterator": iterator.encode(&kinesis.seal) }))
 }

@@ -120,8 +120,8 @@ impl Kinesis {
             "DescribeStreamSummary" => describe_stream::summary(self, request).map(document),
             "ListStreams" => list_streams::call(self, request).map(document),
             "DescribeLimits" => Ok(document(describe_limits::call(self))),
-            "DescribeAccountSettings" => Ok(document(account_settings::describe())),
-            "UpdateAccountSettings" => account_settings::update(request).map(document),
+            "DescribeAccountSettings" => Ok(document(account_settings::describe(self))),
+            "UpdateAccountSettings" => account_settings::update(self, request).await.map(document),
             "ListShards" => list_shards::call(self, request).map(document),
             "IncreaseStreamRetentionPeriod" => retention::increase(self, request).await,
             "DecreaseStreamRetentionPeriod" => retention::decrease(self, request).await,
@@ -133,6 +133,7 @@ impl Kinesis {
             "UpdateShardCount" => resharding::update_count(self, request).await.map(document),
             "UpdateStreamMode" => settings::update_mode(self, request).await,
             "UpdateStreamWarmThroughput" => settings::update_warm_throughput(self, request).await.map(document),
+            "UpdateStreamRecordDistributionStrategy" => settings::update_distribution(self, request).await,
             "UpdateMaxRecordSize" => settings::update_max_record_size(self, request).await,
             "StartStreamEncryption" => settings::start_encryption(self, request).await,
             "StopStreamEncryption" => settings::stop_encryption(self, request).await,
@@ -145,7 +146,7 @@ impl Kinesis {
             "PutResourcePolicy" => resource_policy::put(self, request).await,
             "GetResourcePolicy" => resource_policy::get(self, request).map(document),
             "DeleteResourcePolicy" => resource_policy::delete(self, request).await,
-            other => Err(ServiceError::unknown_operation("Kinesis", other)),
+            other => Err(unserved::operation(other)),
         }
     }
 
@@ -251,6 +252,12 @@ fn check_shard_id(constraints: &mut Constraints, member: &str, id: Option<&str>)
 
 fn invalid(message: impl Into<String>) -> ServiceError {
     ServiceError::new("InvalidArgumentException", message)
+}
+
+/// Ends a request that all checks have let through, where it says that it is only to be checked.
+fn dry_run(is_asked: Option<bool>) -> Result<(), ServiceError> {
+    let message = "The request would have succeeded, but the DryRun parameter is set.";
+    if is_asked == Some(true) { Err(ServiceError::new("DryRunOperationException", message)) } else { Ok(()) }
 }
 
 fn document(value: Value) -> Bytes {

@@ -6,9 +6,9 @@ use millstream_stream::{Entry, SequenceNumber};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::put_records::{encryption, hash_key, is_decimal, record_bytes_max, write_place};
+use super::put_records::{encryption, hash_key, is_decimal, is_even, record_bytes_max, write_place};
 use super::unserved::refuse;
-use super::{Kinesis, invalid};
+use super::{Kinesis, dry_run, invalid};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
 #[derive(Deserialize)]
@@ -34,10 +34,14 @@ struct Input {
 pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Bytes, ServiceError> {
     let input: Input = request.input()?;
     refuse("StreamId", input.stream_id.is_some())?;
-    refuse("DryRun", input.dry_run == Some(true))?;
+    let stream = kinesis.stream(input.stream_name.as_deref(), input.stream_arn.as_deref());
+    let keyless = stream.as_ref().is_ok_and(|stream| is_even(stream));
     let mut constraints = Constraints::new();
     let key = input.partition_key.as_deref();
-    constraints.required("data", input.data.as_ref()).required("partitionKey", key.as_ref());
+    constraints.required("data", input.data.as_ref());
+    if !keyless {
+        constraints.required("partitionKey", key.as_ref());
+    }
     constraints.length("partitionKey", key, 1, 256);
     let before = input.sequence_number_for_ordering.as_deref();
     if let Some(before) = before.filter(|number| !is_decimal(number, 129)) {
@@ -50,7 +54,7 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Byt
         .map_err(|_| ServiceError::serialization("Data is no base64"))?;
     let partition_key = input.partition_key.unwrap_or_default();
     let size = data.len() + partition_key.len();
-    let stream = kinesis.stream(input.stream_name.as_deref(), input.stream_arn.as_deref())?;
+    let stream = stream?;
     let size_max = record_bytes_max(&stream);
     if size > size_max {
         let mut constraints = Constraints::new();
@@ -58,6 +62,11 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Byt
         constraints.broken("data", Some("java.nio.HeapByteBuffer"), &constraint).finish()?;
     }
     if let Some(before) = before {
+        if keyless {
+            let message =
+                "SequenceNumberForOrdering cannot be given for a stream whose record distribution strategy is AUTO.";
+            return Err(invalid(message));
+        }
         check_order(kinesis, &stream, before)?;
     }
     let entry = Entry {
@@ -70,6 +79,7 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Byt
         headers: Bytes::new(),
         data: Bytes::from(data),
     };
+    dry_run(input.dry_run)?;
     let (staged, receipt) =
         kinesis.streams.put_staged(&stream.name, &[entry]).await.map_err(|error| kinesis.error(&error))?;
     kinesis.received(&stream.name, &staged, &receipt, size as u64, request);

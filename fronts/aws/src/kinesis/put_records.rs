@@ -5,13 +5,13 @@ use std::borrow::Cow;
 
 use base64_simd::{Out, STANDARD};
 use bytes::Bytes;
-use millstream_catalog::StreamDefinition;
+use millstream_catalog::{RecordDistribution, StreamDefinition};
 use millstream_stream::{Entry, Placement};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::unserved::refuse;
-use super::{Kinesis, RECORD_BYTES_MAX, RECORDS_MAX, REQUEST_BYTES_MAX};
+use super::{Kinesis, RECORD_BYTES_MAX, RECORDS_MAX, REQUEST_BYTES_MAX, dry_run};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError, object};
 
 #[derive(Deserialize)]
@@ -39,18 +39,17 @@ struct InputRecord<'a> {
 }
 
 pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Bytes, ServiceError> {
-    let (stream, entries) = {
+    let (stream, entries, only_checked) = {
         let input: Input<'_> = serde_json::from_slice(object(&request.body)?)
             .map_err(|error| ServiceError::serialization(&error.to_string()))?;
         refuse("StreamId", input.stream_id.is_some())?;
-        refuse("DryRun", input.dry_run == Some(true))?;
         let records = input.records.as_deref().unwrap_or_default();
-        check(input.records.is_some(), records)?;
         // What cannot be read is told first, also where there is no such stream.
         let stream = kinesis.stream(input.stream_name.as_deref(), input.stream_arn.as_deref());
+        check(input.records.is_some(), records, stream.as_ref().is_ok_and(|stream| is_even(stream)))?;
         let bytes_max = stream.as_ref().map_or(usize::MAX, |stream| record_bytes_max(stream));
         let entries = entries(&request.body, records, bytes_max)?;
-        (stream?, entries)
+        (stream?, entries, input.dry_run)
     };
     let bytes: usize = entries.iter().map(|entry| entry.data.len() + entry.partition_key.len()).sum();
     if bytes > REQUEST_BYTES_MAX {
@@ -59,13 +58,14 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Byt
             format!("Records size exceeds {} MB limit", REQUEST_BYTES_MAX >> 20),
         ));
     }
+    dry_run(only_checked)?;
     let (staged, receipt) =
         kinesis.streams.put_staged(&stream.name, &entries).await.map_err(|error| kinesis.error(&error))?;
     kinesis.received(&stream.name, &staged, &receipt, bytes as u64, request);
     Ok(answer(staged.placements(&receipt), encryption(&stream)))
 }
 
-fn check(given: bool, records: &[InputRecord<'_>]) -> Result<(), ServiceError> {
+fn check(given: bool, records: &[InputRecord<'_>], keyless: bool) -> Result<(), ServiceError> {
     let mut constraints = Constraints::new();
     if !given {
         return constraints.broken("records", None, "Member must not be null").finish();
@@ -85,7 +85,7 @@ fn check(given: bool, records: &[InputRecord<'_>]) -> Result<(), ServiceError> {
         }
         let key = record.partition_key.as_deref();
         // A key of so few bytes cannot have too many characters: the member's name is only made when it is needed.
-        if !key.is_some_and(|key| (1..=256).contains(&key.len())) {
+        if !key.map_or(keyless, |key| (1..=256).contains(&key.len())) {
             let member = format!("records.{}.member.partitionKey", index + 1);
             constraints.required(&member, key.as_ref()).length(&member, key, 1, 256);
         }
@@ -165,6 +165,11 @@ pub(super) fn hash_key(member: &str, text: &str) -> Result<u128, ServiceError> {
 /// The member that says that a stream's records are to be encrypted; empty for those that are not.
 pub(super) fn encryption(stream: &StreamDefinition) -> &'static [u8] {
     if stream.settings.encryption_key.is_some() { b",\"EncryptionType\":\"KMS\"" } else { b"" }
+}
+
+/// Whether records may come without a partition key: keys do not decide where they go.
+pub(super) fn is_even(stream: &StreamDefinition) -> bool {
+    stream.settings.distribution == RecordDistribution::Even
 }
 
 /// Bytes of a stream's record at most: its key and its data.

@@ -1,5 +1,6 @@
-//! What is set for a stream: `UpdateStreamMode`, `UpdateStreamWarmThroughput`, `UpdateMaxRecordSize`, `StartStreamEncryption`,
-//! `StopStreamEncryption`, `EnableEnhancedMonitoring`, `DisableEnhancedMonitoring`.
+//! What is set for a stream: `UpdateStreamMode`, `UpdateStreamWarmThroughput`, `UpdateStreamRecordDistributionStrategy`,
+//! `UpdateMaxRecordSize`, `StartStreamEncryption`, `StopStreamEncryption`, `EnableEnhancedMonitoring`,
+//! `DisableEnhancedMonitoring`.
 //!
 //! Warm throughput, encryption and enhanced monitoring are recorded and shown: shards take what the disk takes, the data folder
 //! is encrypted by its disk, and the node's own metrics have all shards.
@@ -7,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use millstream_catalog::CapacityMode;
+use millstream_catalog::{CapacityMode, RecordDistribution};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -21,6 +22,11 @@ const KEY_CHARS_MAX: usize = 2_048;
 /// The mode in which the service decides how many shards there are.
 const ON_DEMAND: &str = "ON_DEMAND";
 const MODES: [&str; 2] = ["PROVISIONED", ON_DEMAND];
+
+/// The strategy in which the service decides to which shard a record goes.
+const AUTO: &str = "AUTO";
+const USER_PARTITION_KEY: &str = "USER_PARTITION_KEY";
+pub(super) const STRATEGIES: [&str; 2] = [AUTO, USER_PARTITION_KEY];
 
 const ALL_METRICS: &str = "ALL";
 const METRICS: [&str; 8] = [
@@ -46,6 +52,8 @@ struct Input {
     max_record_size_kib: Option<i64>,
     #[serde(rename = "WarmThroughputMiBps")]
     warm_throughput_mibps: Option<i64>,
+    #[serde(rename = "RecordDistributionStrategy")]
+    record_distribution_strategy: Option<String>,
     #[serde(rename = "EncryptionType")]
     encryption_type: Option<String>,
     #[serde(rename = "KeyId")]
@@ -126,6 +134,45 @@ pub(super) async fn update_warm_throughput(kinesis: &Kinesis, request: &JsonRequ
 /// `WarmThroughput`: reached as soon as it is asked for.
 pub(super) fn warm_throughput(warm_mibps: Option<u32>) -> Value {
     json!({ "TargetMiBps": warm_mibps, "CurrentMiBps": warm_mibps })
+}
+
+/// The distribution that a strategy is for a stream of this capacity.
+///
+/// # Errors
+/// `InvalidArgumentException` for `AUTO` of a provisioned stream.
+pub(super) fn asked_distribution(
+    strategy: Option<&str>,
+    capacity: CapacityMode,
+) -> Result<RecordDistribution, ServiceError> {
+    match (strategy, capacity) {
+        (Some(AUTO), CapacityMode::OnDemand) => Ok(RecordDistribution::Even),
+        (Some(AUTO), CapacityMode::Provisioned) => {
+            Err(invalid("RecordDistributionStrategy AUTO can only be set for a stream in ON_DEMAND mode."))
+        }
+        _ => Ok(RecordDistribution::PartitionKey),
+    }
+}
+
+/// `RecordDistributionStrategy`
+pub(super) fn strategy(distribution: RecordDistribution) -> &'static str {
+    match distribution {
+        RecordDistribution::Even => AUTO,
+        RecordDistribution::PartitionKey => USER_PARTITION_KEY,
+    }
+}
+
+pub(super) async fn update_distribution(kinesis: &Kinesis, request: &JsonRequest) -> Result<Bytes, ServiceError> {
+    let input: Input = request.input()?;
+    let strategy = input.record_distribution_strategy.as_deref();
+    Constraints::new()
+        .required("streamARN", input.stream_arn.as_ref())
+        .required("recordDistributionStrategy", strategy.as_ref())
+        .one_of("recordDistributionStrategy", strategy, &STRATEGIES)
+        .finish()?;
+    let stream = kinesis.stream(None, input.stream_arn.as_deref())?;
+    let distribution = asked_distribution(strategy, stream.capacity)?;
+    change(kinesis, &stream.name, |settings| settings.distribution = distribution).await?;
+    Ok(Bytes::new())
 }
 
 pub(super) async fn update_max_record_size(kinesis: &Kinesis, request: &JsonRequest) -> Result<Bytes, ServiceError> {

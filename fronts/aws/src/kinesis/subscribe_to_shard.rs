@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::consumers::{self, Found};
 use super::get_shard_iterator::{Start, TYPES, offset};
 use super::subscription::{Subscribed, Subscription};
-use super::{Kinesis, check_shard_id, unserved};
+use super::{Kinesis, check_shard_id, dry_run, unserved};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
 /// How long after a subscription began the next one of the same consumer to the same shard is refused; later ones take over.
@@ -28,6 +28,7 @@ struct Input {
     consumer_arn: Option<String>,
     shard_id: Option<String>,
     starting_position: Option<StartingPosition>,
+    dry_run: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -92,6 +93,7 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest, cbor: bool) -
         timestamp: position.and_then(|position| position.timestamp),
     };
     let next = offset(kinesis, &stream, shard, &start).await?;
+    dry_run(input.dry_run)?;
     let Some(over) = kinesis.subscriptions.take(arn, shard.log) else {
         let message = format!("Another active subscription exists for this consumer: {arn}.");
         return Err(ServiceError::new("ResourceInUseException", message));

@@ -1,4 +1,4 @@
-//! Members that this node does not have: what they ask for must not be left undone in silence.
+//! What the service has and this node does not: what is asked for must not be left undone in silence.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -10,20 +10,24 @@ use crate::json_protocol::{JsonRequest, ServiceError};
 #[serde(rename_all = "PascalCase")]
 struct Unserved {
     stream_id: Option<IgnoredAny>,
-    dry_run: Option<bool>,
-    record_distribution_strategy: Option<String>,
 }
 
-/// Refuses a request that has one of them.
+/// Refuses a request that has a member of this kind.
 pub(super) fn check(request: &JsonRequest) -> Result<(), ServiceError> {
     let found: Unserved = request.input()?;
-    refuse("StreamId", found.stream_id.is_some())?;
-    refuse("DryRun", found.dry_run == Some(true))?;
-    let strategy = found.record_distribution_strategy.as_deref();
-    refuse("RecordDistributionStrategy", strategy.is_some_and(|strategy| strategy != "USER_PARTITION_KEY"))
+    refuse("StreamId", found.stream_id.is_some())
 }
 
 /// Refuses a member by its name.
 pub(super) fn refuse(member: &str, is_asked: bool) -> Result<(), ServiceError> {
     if is_asked { Err(invalid(format!("{member} is not supported by this node."))) } else { Ok(()) }
+}
+
+/// The refusal of an operation that is not served: by the name of the product that it belongs to, where there is one.
+pub(super) fn operation(name: &str) -> ServiceError {
+    let products = [("Channel", "Channels are"), ("Queue", "Queues of streams are")];
+    match products.into_iter().find(|(word, _)| name.contains(word)) {
+        Some((_, product)) => invalid(format!("{product} not supported by this node, so {name} is not either.")),
+        None => ServiceError::unknown_operation("Kinesis", name),
+    }
 }

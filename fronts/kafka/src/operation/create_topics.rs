@@ -8,7 +8,7 @@ use crate::connection::{Answer, Request};
 use crate::error::ErrorCode;
 use crate::service::Kafka;
 use crate::session::Session;
-use crate::topic;
+use crate::topic::{self, NO_ID, TopicId};
 use crate::wire::{DecodeError, Reader, Writer};
 
 /// Partitions of a topic for which none are asked for.
@@ -21,6 +21,9 @@ struct Wanted {
     assigned: bool,
     settings: Vec<(String, Option<String>)>,
 }
+
+/// A topic's name, and what became of it.
+type Made = (String, Result<(NewHub, TopicId), Refusal>);
 
 pub fn begin(kafka: Kafka, session: Session, mut request: Request) -> Result<Answer, DecodeError> {
     let fields = &mut request.fields;
@@ -46,8 +49,11 @@ pub fn begin(kafka: Kafka, session: Session, mut request: Request) -> Result<Ans
         for wanted in topics {
             let hub = check(&kafka, &session, &wanted);
             let one = match hub {
-                Ok(hub) if only_check => Ok(hub),
-                Ok(hub) => create(&kafka, &session, hub.clone()).await.map(|()| hub),
+                Ok(hub) if only_check => Ok((hub, NO_ID)),
+                Ok(hub) => create(&kafka, &session, hub.clone()).await.map(|()| {
+                    let made = topic::find(&kafka, &session, Right::Any, &hub.name);
+                    (hub, made.map_or(NO_ID, |stream| topic::id(&stream)))
+                }),
                 Err(refusal) => Err(refusal),
             };
             made.push((wanted.name, one));
@@ -97,22 +103,22 @@ fn check(kafka: &Kafka, session: &Session, wanted: &Wanted) -> Result<NewHub, Re
     Ok(kept.hub(wanted.name.clone(), partitions))
 }
 
-fn answer(request: &Request, made: &[(String, Result<NewHub, Refusal>)]) -> Writer {
+fn answer(request: &Request, made: &[Made]) -> Writer {
     let version = request.version;
     let mut out = request.answer();
     out.i32(0);
     out.array(made, |out, (name, made)| {
         out.string(name);
         if version >= 7 {
-            out.uuid([0; 16]);
+            out.uuid(made.as_ref().map_or(NO_ID, |(_, id)| *id));
         }
         out.i16(made.as_ref().err().map_or(ErrorCode::None, |(error, _)| *error).wire());
         out.nullable_string(made.as_ref().err().map(|(_, text)| text.as_str()));
         if version >= 5 {
-            out.i32(made.as_ref().map_or(-1, |hub| hub.partitions.cast_signed()));
+            out.i32(made.as_ref().map_or(-1, |(hub, _)| hub.partitions.cast_signed()));
             out.i16(if made.is_ok() { 1 } else { -1 });
             // Clients read the settings of a topic that was made without looking whether there are any.
-            let settings = made.as_ref().map_or_else(|_| Vec::new(), |hub| Vec::from(Kept::of_hub(hub).shown()));
+            let settings = made.as_ref().map_or_else(|_| Vec::new(), |(hub, _)| Vec::from(Kept::of_hub(hub).shown()));
             out.array(&settings, |out, (name, value, source)| {
                 out.string(name);
                 out.nullable_string(Some(value));

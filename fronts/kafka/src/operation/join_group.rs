@@ -35,6 +35,7 @@ pub fn begin(kafka: Kafka, session: Session, mut request: Request) -> Result<Ans
         protocol_type,
         protocols,
         takes_id_first: version >= 4,
+        takes_lead_of_given: version >= 9,
     };
     Ok(held(async move {
         let joined = match session.may_read_something(&kafka) {
@@ -64,6 +65,7 @@ fn nobody(member: String) -> Joined {
         leader: String::new(),
         member,
         members: Vec::new(),
+        is_given: false,
     }
 }
 
@@ -81,7 +83,7 @@ fn answer(out: &mut Writer, version: i16, error: ErrorCode, joined: &Joined) {
     }
     out.string(&joined.leader);
     if version >= 9 {
-        out.bool(false);
+        out.bool(joined.is_given);
     }
     out.string(&joined.member);
     out.array(&joined.members, |out, member| {

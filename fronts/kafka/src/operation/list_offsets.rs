@@ -4,7 +4,7 @@ use millstream_namespace::Right;
 use millstream_types::LogId;
 
 use super::of_topic::OfTopic;
-use super::{LEADER_EPOCH, later};
+use super::{LEADER_EPOCH, NO_EPOCH, check_leader_epoch, later};
 use crate::connection::{Answer, Request};
 use crate::error::ErrorCode;
 use crate::record;
@@ -35,18 +35,17 @@ pub fn begin(kafka: Kafka, session: Session, mut request: Request) -> Result<Ans
     }
     let topics = OfTopic::read(fields, |fields| {
         let index = fields.i32()?;
-        if version >= 4 {
-            fields.i32()?;
-        }
-        Ok((index, fields.i64()?))
+        let leader_epoch = if version >= 4 { fields.i32()? } else { NO_EPOCH };
+        Ok((index, leader_epoch, fields.i64()?))
     })?;
     Ok(later(async move {
         let mut found = Vec::with_capacity(topics.len());
         for OfTopic { name, partitions } in topics {
             let stream = topic::find(&kafka, &session, Right::Any, &name);
             let mut of_topic = Vec::with_capacity(partitions.len());
-            for (index, time) in partitions {
+            for (index, leader_epoch, time) in partitions {
                 let log = stream.clone().and_then(|stream| topic::partition(&stream, index));
+                let log = log.and_then(|log| check_leader_epoch(leader_epoch).map(|()| log));
                 let offset = match log {
                     Ok(log) => offset(&kafka, log, time).await,
                     Err(error) => Err(error),

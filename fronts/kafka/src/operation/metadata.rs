@@ -12,45 +12,65 @@ use crate::connection::{Answer, Request};
 use crate::error::ErrorCode;
 use crate::service::Kafka;
 use crate::session::Session;
-use crate::topic;
+use crate::topic::{self, NO_ID, TopicId, TopicKey};
 use crate::wire::{DecodeError, Writer};
 
 struct Topic {
-    name: String,
+    /// `None`: asked for by an id that nobody may know.
+    name: Option<String>,
+    id: TopicId,
     found: Result<Arc<StreamDefinition>, ErrorCode>,
+}
+
+impl Topic {
+    fn new(name: Option<String>, found: Result<Arc<StreamDefinition>, ErrorCode>) -> Self {
+        let id = found.as_ref().map_or(NO_ID, |stream| topic::id(stream));
+        Self { name, id, found }
+    }
 }
 
 pub fn begin(kafka: Kafka, session: Session, mut request: Request) -> Result<Answer, DecodeError> {
     let version = request.version;
     let fields = &mut request.fields;
     let wanted = fields.nullable_array(|fields| {
-        if version >= 10 {
-            fields.take(16)?;
-        }
-        let name = if version >= 10 { fields.nullable_string()?.unwrap_or_default() } else { fields.string()? };
+        let id = if version >= 10 { fields.uuid()? } else { NO_ID };
+        let name = if version >= 10 { fields.nullable_string()? } else { Some(fields.string()?) };
         fields.tags()?;
-        Ok(name)
+        Ok((name.unwrap_or_default(), id))
     })?;
     // The first version has no null: no topics are all topics.
-    let wanted = wanted.map(BTreeSet::from_iter).filter(|wanted: &BTreeSet<String>| version > 0 || !wanted.is_empty());
+    let wanted = wanted
+        .map(BTreeSet::from_iter)
+        .filter(|wanted: &BTreeSet<(String, TopicId)>| version > 0 || !wanted.is_empty());
     let may_create = if version >= 4 { fields.bool()? } else { true };
     Ok(held(async move {
         let topics = match wanted {
             None => topic::list(&kafka, &session)
                 .into_iter()
-                .map(|(name, stream)| Topic { name, found: Ok(stream) })
+                .map(|(name, stream)| Topic::new(Some(name), Ok(stream)))
                 .collect(),
             Some(wanted) => {
                 let mut topics = Vec::with_capacity(wanted.len());
-                for name in wanted {
-                    let found = find(&kafka, &session, &name, may_create).await;
-                    topics.push(Topic { name, found });
+                for (name, id) in wanted {
+                    topics.push(match id {
+                        NO_ID => {
+                            let found = find(&kafka, &session, &name, may_create).await;
+                            Topic::new(Some(name), found)
+                        }
+                        id => find_by_id(&kafka, &session, id),
+                    });
                 }
                 topics
             }
         };
         request.held(&kafka, |out| answer(out, &session, version, &topics)).await
     }))
+}
+
+fn find_by_id(kafka: &Kafka, session: &Session, id: TopicId) -> Topic {
+    let found = topic::find_by(kafka, session, Right::Any, &TopicKey::Id(id));
+    let name = found.as_ref().ok().map(|stream| topic::name(session, stream).to_owned());
+    Topic { name, id, found }
 }
 
 /// The topic, which is made when that is wanted of this node and the client wants it.
@@ -105,10 +125,13 @@ fn answer(out: &mut Writer, session: &Session, version: i16, topics: &[Topic]) {
 fn one(out: &mut Writer, version: i16, topic: &Topic) {
     let error = topic.found.as_ref().err().copied().unwrap_or(ErrorCode::None);
     out.i16(error.wire());
-    out.string(&topic.name);
+    if version >= 12 {
+        out.nullable_string(topic.name.as_deref());
+    } else {
+        out.string(topic.name.as_deref().unwrap_or_default());
+    }
     if version >= 10 {
-        // No id: clients go on by names.
-        out.uuid([0; 16]);
+        out.uuid(topic.id);
     }
     if version >= 1 {
         out.bool(false);

@@ -35,6 +35,7 @@ pub mod tests;
 
 use crate::api::Api;
 use crate::connection::{Answer, Answered, Refused, Request};
+use crate::error::ErrorCode;
 use crate::service::Kafka;
 use crate::session::Session;
 use crate::wire::Writer;
@@ -43,6 +44,8 @@ use crate::wire::Writer;
 const NODE: i32 = 1;
 /// The only epoch of its leadership.
 const LEADER_EPOCH: i32 = 0;
+/// Of who knows of no epoch.
+const NO_EPOCH: i32 = -1;
 /// What the cluster is called.
 const CLUSTER: &str = "millstream";
 /// Bytes of what one answer tells of groups: who asks for more is told to ask for fewer at once.
@@ -87,6 +90,18 @@ pub async fn begin(kafka: &Kafka, session: &mut Session, request: Request) -> Re
         Api::DescribeCluster => describe_cluster::begin(session, request)?,
         Api::Versions | Api::SaslHandshake | Api::SaslAuthenticate => return Err(Refused::Unauthenticated),
     })
+}
+
+/// Looks whether a client means the leader that there is.
+///
+/// # Errors
+/// [`ErrorCode::UnknownLeaderEpoch`] for one to come, [`ErrorCode::FencedLeaderEpoch`] for one that is over.
+fn check_leader_epoch(known: i32) -> Result<(), ErrorCode> {
+    match known {
+        NO_EPOCH | LEADER_EPOCH => Ok(()),
+        LEADER_EPOCH.. => Err(ErrorCode::UnknownLeaderEpoch),
+        _ => Err(ErrorCode::FencedLeaderEpoch),
+    }
 }
 
 /// An answer that is there.

@@ -80,6 +80,13 @@ impl Reader {
         self.bytes.try_get_i64().map_err(|_| DecodeError::Short)
     }
 
+    /// Sixteen bytes that name something.
+    pub fn uuid(&mut self) -> Result<[u8; 16], DecodeError> {
+        let mut uuid = [0; 16];
+        self.bytes.try_copy_to_slice(&mut uuid).map_err(|_| DecodeError::Short)?;
+        Ok(uuid)
+    }
+
     pub fn bool(&mut self) -> Result<bool, DecodeError> {
         Ok(self.i8()? != 0)
     }

@@ -19,16 +19,20 @@ pub(super) fn resource(place: &Place, operation: &str, member: Member<'_>, kines
         | "TagResource"
         | "UntagResource"
         | "ListTagsForResource" => return by_arn("ResourceARN"),
-        "RegisterStreamConsumer" | "ListStreamConsumers" | "UpdateStreamMode" | "UpdateMaxRecordSize" => {
+        "RegisterStreamConsumer"
+        | "ListStreamConsumers"
+        | "UpdateStreamMode"
+        | "UpdateMaxRecordSize"
+        | "UpdateStreamRecordDistributionStrategy" => {
             return by_arn("StreamARN");
         }
         "SubscribeToShard" => return by_arn("ConsumerARN"),
-        // A consumer's own ARN, when it is named by that.
+        // A consumer's own ARN, also where it is named by its stream and name.
         "DescribeStreamConsumer" | "DeregisterStreamConsumer" => {
-            return ["ConsumerARN", "StreamARN"]
-                .into_iter()
-                .find_map(member)
-                .map_or_else(|| UNKNOWN.to_owned(), |arn| place.own_arn(&arn));
+            return match (member("ConsumerARN"), member("StreamARN"), member("ConsumerName")) {
+                (None, Some(stream), Some(name)) => kinesis.consumer_arn(&place.own_arn(&stream), &name),
+                _ => by_arn("ConsumerARN"),
+            };
         }
         "GetRecords" => carried("ShardIterator"),
         "ListShards" => member("StreamName").or_else(|| carried("NextToken")),

@@ -95,7 +95,7 @@ pub fn print(
     );
     if let Some((before, after)) = used {
         let cpu = (after.cpu - before.cpu).as_secs_f64();
-        print!("   CPU {:.2} µs each, peak {} MiB", cpu * 1e6 / records.max(1) as f64, after.peak_kib / 1024);
+        print!("   CPU {:.3} µs each, peak {} MiB", cpu * 1e6 / records.max(1) as f64, after.peak_kib / 1024);
     }
     println!();
 }

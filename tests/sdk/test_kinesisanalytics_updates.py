@@ -1,11 +1,13 @@
 """Kinesis Analytics through boto3: all parts of an update, and records that go through a function before they are rows."""
 
+import html
 import json
 import uuid
 
 import boto3
 import botocore
 import pytest
+import requests
 from botocore.exceptions import ClientError
 from conftest import package, until
 
@@ -127,7 +129,7 @@ def processor(lambda_client):
     lambda_client.delete_function(FunctionName=name)
 
 
-def test_records_go_through_a_function_first(analytics, kinesis, lambda_client, streams, processor):
+def test_records_go_through_a_function_first(server, analytics, kinesis, lambda_client, streams, processor):
     name = f"app-{uuid.uuid4().hex[:8]}"
     processing = {"InputLambdaProcessor": {"ResourceARN": processor, "RoleARN": ROLE}}
     found = analytics.create_application(ApplicationName=name, ApplicationCode=PASS_SQL, Outputs=[sink(streams[1])],
@@ -138,6 +140,12 @@ def test_records_go_through_a_function_first(analytics, kinesis, lambda_client, 
     put(kinesis, streams[0], *({"symbol": symbol, "shares": 1} for symbol in ("a", "dropped", "failed", "b")))
     begin(analytics, name)
     assert rows_until(kinesis, streams[1], "B") == ["A", "B"]
+    # The newest records to try a text with are what the function makes of them, too.
+    form = {"as": "live", "sql": PASS_SQL}
+    tried = requests.post(f"{server.console}/queries/{name}/test", data=form, headers={"Origin": server.console}, timeout=30)
+    assert tried.status_code == 200, tried.text
+    samples = html.unescape(tried.text)
+    assert '"symbol":"A"' in samples.replace(" ", "") and '"dropped"' not in samples and '"failed"' not in samples
 
     # A function that fails gets the same records again: nothing is lost.
     lambda_client.update_function_code(FunctionName=processor, ZipFile=package({"app.py": "def handler(event, context): return 1"}))
@@ -186,3 +194,30 @@ def test_every_operation_of_the_service_is_served(server):
             assert all(member in told[1] for member in members) or told[0] == "InvalidArgumentException", (operation, told)
         elif operation != "DiscoverInputSchema":
             call()
+
+
+def test_what_goes_wrong_goes_to_an_output_of_the_error_stream(analytics, kinesis, streams):
+    code = """CREATE OR REPLACE STREAM "OUT" ("n" INTEGER);
+        CREATE OR REPLACE PUMP "divides" AS INSERT INTO "OUT" SELECT STREAM 12 / "shares" FROM "SOURCE_SQL_STREAM_001";"""
+    name = f"app-{uuid.uuid4().hex[:8]}"
+    analytics.create_application(ApplicationName=name, ApplicationCode=code, Inputs=[source(streams[0])],
+                                 Outputs=[sink(streams[1], "error_stream")])
+    kinesis.put_record(StreamName=streams[0], Data=b'{"symbol":"A","shares":0}', PartitionKey="k")
+    kinesis.put_record(StreamName=streams[0], Data=b"no record", PartitionKey="k")
+    begin(analytics, name)
+    shard = kinesis.list_shards(StreamName=streams[1])["Shards"][0]["ShardId"]
+
+    def told():
+        at = kinesis.get_shard_iterator(StreamName=streams[1], ShardId=shard, ShardIteratorType="TRIM_HORIZON")
+        read = kinesis.get_records(ShardIterator=at["ShardIterator"])["Records"]
+        return [json.loads(record["Data"]) for record in read]
+
+    rows = until(lambda: told() if len(told()) >= 2 else None)
+    by_name = {row["ERROR_NAME"]: row for row in rows}
+    assert len(rows) == 2 and set(by_name) == {"Parse error", "Runtime error"}
+    assert bytes.fromhex(by_name["Parse error"]["DATA_ROW"]) == b"no record" and by_name["Parse error"]["PUMP_NAME"] is None
+    failed = by_name["Runtime error"]
+    assert failed["PUMP_NAME"] == "divides" and failed["ERROR_LEVEL"] == "ERROR" and "zero" in failed["MESSAGE"].lower()
+    assert json.loads(bytes.fromhex(failed["DATA_ROW"])) == {"shares": 0}
+    assert failed["ERROR_TIME"] == failed["DATA_ROWTIME"]
+    analytics.stop_application(ApplicationName=name)

@@ -170,16 +170,29 @@ fn put_varint(buffer: &mut BytesMut, mut value: u64) {
     buffer.put_u8(value as u8);
 }
 
+/// Takes a part with its length off the front. Nearly all lengths are one byte.
+#[inline]
 fn take_part<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let mut length: u64 = 0;
+    let length = match rest.split_first()? {
+        (&length @ ..0x80, tail) => {
+            *rest = tail;
+            usize::from(length)
+        }
+        _ => take_varint(rest)?,
+    };
+    let (part, tail) = rest.split_at_checked(length)?;
+    *rest = tail;
+    Some(part)
+}
+
+fn take_varint(rest: &mut &[u8]) -> Option<usize> {
+    let mut value: u64 = 0;
     for shift in (0..64).step_by(7) {
         let (&byte, tail) = rest.split_first()?;
         *rest = tail;
-        length |= u64::from(byte & 0x7f) << shift;
+        value |= u64::from(byte & 0x7f) << shift;
         if byte < 0x80 {
-            let (part, tail) = rest.split_at_checked(usize::try_from(length).ok()?)?;
-            *rest = tail;
-            return Some(part);
+            return usize::try_from(value).ok();
         }
     }
     None

@@ -55,6 +55,9 @@ fn step_lines(text: &mut String, program: &Program, step: &Step) {
     let head = format!("step {}{name}", step.id);
     match &step.operator {
         Operator::Union => line(text, &format!("{head}: all rows")),
+        Operator::Errors => {
+            line(text, &format!("{head}: records that are no rows, and what fails in the steps below"));
+        }
         Operator::Project { predicate, columns, .. } => {
             line(text, &format!("{head}: project"));
             if let Some(predicate) = predicate {

@@ -22,6 +22,7 @@ mod value;
 mod waiting;
 mod window;
 
+pub use decode::Decoded;
 pub use decode::infer::{Delimited, infer_columns, infer_delimited};
 pub use dialect::{
     InputSchema, check, check_with, inputs_declared, inputs_missing, language_of, output_names, plan, plan_with,

@@ -7,6 +7,7 @@
 mod aggregate;
 mod alone;
 mod analytic;
+mod errors;
 mod pattern;
 mod scored;
 mod sort;
@@ -21,6 +22,7 @@ use millstream_catalog::{ColumnType, QueryDialect};
 pub use crate::join::plan::{Join, JoinSide, Lookup};
 pub use aggregate::{AggregateCall, AggregateFunction, Part};
 pub use analytic::{Analytic, AnalyticCall, AnalyticFunction, Detector, Extent, Place, Side};
+pub(crate) use errors::{ERROR_MESSAGE_CHARS_MAX, ERROR_ROW_BYTES_MAX, ERROR_STREAM, error_schema, is_error_stream};
 pub use pattern::{Condition, Kept, KeptOf, PATTERN_ROWS_MAX, Pattern, PatternMatch, Skip, Variable};
 pub use scored::{Explanation, Forest, Hotspots, Model, Scored};
 pub use sort::{RankOrder, Sort};
@@ -68,7 +70,7 @@ impl Program {
         let Some(step) = step.map(|step| &self.steps[step]) else { return 0 };
         match &step.operator {
             Operator::WindowAggregate(aggregate) => return aggregate.window.kind.size_ms(),
-            Operator::Join(_) => return 0,
+            Operator::Join(_) | Operator::Errors => return 0,
             _ => {}
         }
         let mut sizes = step.inputs.iter().map(|input| match input {
@@ -207,7 +209,9 @@ pub struct Step {
     pub id: usize,
     /// The in-application stream or `WITH` step it makes, where it has a name.
     pub name: Option<String>,
-    /// What it reads; several only for [`Operator::Union`], and two for [`Operator::Join`]: left and right.
+    /// The pump that it is a part of, in Kinesis' language.
+    pub pump: Option<String>,
+    /// What it reads; several only for [`Operator::Union`] and [`Operator::Errors`], and two for [`Operator::Join`]: left and right.
     pub inputs: Vec<StepInput>,
     /// What it does.
     pub operator: Operator,
@@ -254,6 +258,9 @@ pub enum Operator {
     Join(Box<Join>),
     /// Rows beside those of a table that they match.
     Lookup(Box<Lookup>),
+    /// The error stream: a row for each record that is none, and for each row and group that fails in one of its inputs. Rows of these
+    /// are none of its rows.
+    Errors,
 }
 
 /// `CROSS APPLY`, `OUTER APPLY`: a row again for each part of a value in it, with the row's time.
@@ -422,6 +429,12 @@ pub struct OutputPlan {
     pub step: Option<usize>,
     /// Its visible columns, without the hidden row time.
     pub schema: SchemaRef,
+}
+
+/// A schema without its hidden row time.
+pub(crate) fn visible(schema: &SchemaRef) -> SchemaRef {
+    let fields = &schema.fields()[..schema.fields().len() - 1];
+    Arc::new(Schema::new(fields.to_vec()))
 }
 
 /// The schema of a batch in flight: the columns, then the hidden row time.

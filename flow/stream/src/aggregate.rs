@@ -32,8 +32,13 @@ pub struct Packed<'r> {
 
 /// The records in a payload, in their order; `None` for an ordinary one.
 #[must_use]
+#[inline]
 pub fn unpack(payload: &[u8]) -> Option<Vec<Packed<'_>>> {
-    let packed = payload.strip_prefix(&MAGIC)?;
+    unpack_message(payload.strip_prefix(&MAGIC)?)
+}
+
+/// The records in what follows the four bytes.
+fn unpack_message(packed: &[u8]) -> Option<Vec<Packed<'_>>> {
     let (message, checksum) = packed.split_at_checked(packed.len().checked_sub(CHECKSUM_BYTES)?)?;
     if Md5::digest(message)[..] != *checksum {
         return None;

@@ -171,6 +171,7 @@ impl Checker<'_> {
         }
         match plan_with(spec.dialect, text, &inputs, &functions) {
             Ok(program) => {
+                let program = program.with_error_output(spec.outputs.iter().map(|output| output.value.name.as_str()));
                 // One that does not run yet may have outputs that its text is still to write.
                 let written = |output: &&Located<OutputSpec>| program.output_columns(&output.value.name).is_some();
                 for output in spec.outputs.iter().filter(|output| !spec.stopped || written(output)) {

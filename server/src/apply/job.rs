@@ -68,7 +68,7 @@ async fn start_query(engines: &Engines, found: &QueryDefinition, start: JobStart
 
 /// Holds the outputs of a query that is to run to its text.
 fn check_outputs(query: &NewQuery) -> Result<(), CreateRefusal> {
-    let written = output_names(query.dialect, &query.sql);
+    let written = output_names(query.dialect, &query.sql, &query.outputs);
     let unwritten = |name: &&str| !written.iter().any(|known| known.eq_ignore_ascii_case(name));
     match query.outputs.iter().map(|output| output.name.as_str()).find(unwritten) {
         None => Ok(()),

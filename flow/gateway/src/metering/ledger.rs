@@ -1,6 +1,7 @@
 //! How metered requests become durable: those that wait while a commit is under way are the next one.
 //!
-//! One task commits their lines and owns the counts that are made of them.
+//! Who comes when nothing is under way begins a task that commits until nobody waits. It runs where the request runs, so that a
+//! request alone wakes no thread but the store's. Counts are written a while later, by a task that ends when they are.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,8 +10,9 @@ use std::time::Duration;
 use millstream_insight::{Counter, Insight};
 use millstream_storage::{Storage, StorageError, Transaction};
 use millstream_types::{Clock, EncodedRecords, LogId};
-use tokio::sync::{Notify, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::counts::{Charged, Counts, Request};
 use super::line::{ACCESS_STREAM, AccessLine};
@@ -29,7 +31,7 @@ const LINE_BYTES: usize = 400;
 /// How long counts stay in memory alone: after a crash they are made again from so many milliseconds of lines.
 const WRITE_EVERY: Duration = Duration::from_millis(500);
 
-/// The way to the ledger's task. Cheap to clone.
+/// The ledger. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Ledger {
     shared: Arc<Shared>,
@@ -39,13 +41,25 @@ struct Shared {
     storage: Storage,
     clock: Arc<dyn Clock>,
     log: LogId,
-    waiting: Mutex<Vec<Waiting>>,
+    queue: Mutex<Queue>,
+    /// Who commits or writes has the turn.
+    counts: tokio::sync::Mutex<Counts>,
     /// Requests that were let through and do not wait for a commit yet.
     under_way: AtomicUsize,
-    wake: Notify,
-    closed: AtomicBool,
+    /// Whether a task will write the counts.
+    writes_soon: AtomicBool,
+    /// Where that task runs: it outlives requests.
+    runtime: Handle,
     records: Counter,
     bytes: Counter,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: Vec<Waiting>,
+    /// Whether a task commits them.
+    is_worked: bool,
+    closed: bool,
 }
 
 /// A request that is to be committed, and who wants to know when it is. Without a request: who wants to know when all
@@ -56,8 +70,8 @@ struct Waiting {
 }
 
 impl Ledger {
-    /// Makes the counts that are missing and starts the task, which ends with [`Ledger::shutdown`]. `charged` tells the
-    /// counter of a line's quota.
+    /// Makes the counts that are missing. `charged` tells the counter of a line's quota. Needs a tokio runtime that lives as long
+    /// as the ledger.
     pub(crate) async fn start(
         (storage, log): (Storage, LogId),
         (usage, quotas): (UsageStore, Arc<Quotas>),
@@ -74,20 +88,20 @@ impl Ledger {
             storage,
             clock,
             log,
-            waiting: Mutex::default(),
+            queue: Mutex::default(),
+            counts: tokio::sync::Mutex::new(counts),
             under_way: AtomicUsize::new(0),
-            wake: Notify::new(),
-            closed: AtomicBool::new(false),
+            writes_soon: AtomicBool::new(false),
+            runtime: Handle::current(),
             records: insight.metrics.counter("records_in", &subject),
             bytes: insight.metrics.counter("bytes_in", &subject),
         });
-        tokio::spawn(run(Arc::clone(&shared), counts));
         Ok(Self { shared })
     }
 
     /// Whether another request can be taken.
     pub(crate) fn has_room(&self) -> bool {
-        self.shared.waiting().len() < WAITING_MAX
+        self.shared.queue().waiting.len() < WAITING_MAX
     }
 
     /// Notes that a request is let through, which is committed later.
@@ -109,7 +123,7 @@ impl Ledger {
 
     /// Waits until all requests so far are counted on the disk. After the end they are.
     pub(crate) async fn flush(&self) -> Result<(), StorageError> {
-        if self.shared.closed.load(Ordering::Acquire) {
+        if self.shared.queue().closed {
             return Ok(());
         }
         let (told, known) = oneshot::channel();
@@ -117,14 +131,14 @@ impl Ledger {
         known.await.map_err(|_| StorageError::Closed)?
     }
 
-    /// Commits what waits and ends the task.
+    /// Commits what waits and takes no more.
     pub(crate) async fn shutdown(&self) {
         if let Err(error) = self.flush().await {
             tracing::error!(%error, "the last metered requests are not kept");
         }
-        let _queue = self.shared.waiting();
-        self.shared.closed.store(true, Ordering::Release);
-        self.shared.wake.notify_one();
+        self.shared.queue().closed = true;
+        // Whoever has the turn comes to its end.
+        drop(self.shared.counts.lock().await);
     }
 
     /// After the end what is pushed is dropped, which its waiter learns.
@@ -132,57 +146,81 @@ impl Ledger {
         if waiting.request.is_some() {
             self.shared.under_way.fetch_sub(1, Ordering::Relaxed);
         }
-        let mut queue = self.shared.waiting();
-        if !self.shared.closed.load(Ordering::Acquire) {
-            queue.push(waiting);
-            self.shared.wake.notify_one();
+        let mut queue = self.shared.queue();
+        if queue.closed {
+            return;
+        }
+        queue.waiting.push(waiting);
+        if !std::mem::replace(&mut queue.is_worked, true) {
+            let here = Handle::try_current().unwrap_or_else(|_| self.shared.runtime.clone());
+            here.spawn(work(Arc::clone(&self.shared)));
         }
     }
 }
 
 impl Shared {
-    fn waiting(&self) -> MutexGuard<'_, Vec<Waiting>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self) -> Vec<Waiting> {
-        let mut waiting = self.waiting();
-        if waiting.len() <= BATCH_MAX {
-            return std::mem::take(&mut *waiting);
+    /// What is committed next; `None`: nobody waits, and whoever comes begins anew.
+    fn take(&self) -> Option<Vec<Waiting>> {
+        let mut queue = self.queue();
+        if queue.waiting.is_empty() {
+            queue.is_worked = false;
+            return None;
         }
-        waiting.drain(..BATCH_MAX).collect()
+        let count = queue.waiting.len().min(BATCH_MAX);
+        Some(queue.waiting.drain(..count).collect())
     }
 }
 
-async fn run(shared: Arc<Shared>, mut counts: Counts) {
-    let mut write_at = Instant::now();
-    while !shared.closed.load(Ordering::Acquire) {
-        if !counts.are_ahead() {
-            shared.wake.notified().await;
-            write_at = Instant::now() + WRITE_EVERY;
-        } else if timeout_at(write_at, shared.wake.notified()).await.is_err() {
-            // What fails is tried again.
-            let _ = write(&mut counts).await;
-            write_at = Instant::now() + WRITE_EVERY;
-            continue;
+/// Commits until nobody waits.
+async fn work(shared: Arc<Shared>) {
+    let mut worked = Worked { shared: &shared, to_the_end: false };
+    loop {
+        // Taken anew for each batch: whoever writes the counts has a turn in between.
+        let mut counts = shared.counts.lock().await;
+        // Requests that are about to be answered join: the fewer commits, the more of the processor is left for them.
+        if shared.under_way.load(Ordering::Relaxed) > 0 {
+            tokio::task::yield_now().await;
         }
-        loop {
-            // Requests that are about to be answered join: the fewer commits, the more of the processor is left for them.
-            if shared.under_way.load(Ordering::Relaxed) > 0 {
-                tokio::task::yield_now().await;
-            }
-            let batch = shared.take();
-            if batch.is_empty() {
-                break;
-            }
-            commit(&shared, &mut counts, batch).await;
-            if Instant::now() >= write_at {
-                let _ = write(&mut counts).await;
-                write_at = Instant::now() + WRITE_EVERY;
-            }
+        let Some(batch) = shared.take() else { break };
+        commit(&shared, &mut counts, batch).await;
+        if counts.are_ahead() && !shared.writes_soon.swap(true, Ordering::AcqRel) {
+            shared.runtime.spawn(write_later(Arc::clone(&shared)));
         }
     }
-    shared.waiting().clear();
+    worked.to_the_end = true;
+}
+
+/// Lets whoever comes begin anew when the work breaks off.
+struct Worked<'w> {
+    shared: &'w Shared,
+    to_the_end: bool,
+}
+
+impl Drop for Worked<'_> {
+    fn drop(&mut self) {
+        if !self.to_the_end {
+            self.shared.queue().is_worked = false;
+        }
+    }
+}
+
+/// Writes the counts a while later; what fails is tried again.
+async fn write_later(shared: Arc<Shared>) {
+    let mut write_at = Instant::now() + WRITE_EVERY;
+    loop {
+        tokio::time::sleep_until(write_at).await;
+        let mut counts = shared.counts.lock().await;
+        // Whoever makes them ahead again has the turn, and so sees this.
+        if write(&mut counts).await.is_ok() {
+            shared.writes_soon.store(false, Ordering::Release);
+            return;
+        }
+        write_at = Instant::now() + WRITE_EVERY;
+    }
 }
 
 /// Commits the lines of a batch, counts them, and tells whoever waits.

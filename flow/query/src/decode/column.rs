@@ -11,14 +11,19 @@ use arrow::datatypes::DataType;
 use crate::plan::Fit;
 use crate::value::json;
 
+/// Bytes of texts that room is made for before they come.
+const TEXT_ROOM_MAX: usize = 1 << 16;
+
 /// A column's values and which of them are there.
 pub(super) struct Column {
+    rows: usize,
+    /// By row whether its value is there; empty while all are.
     valid: Vec<bool>,
-    values: Values,
-    fit: Fit,
+    pub(super) values: Values,
+    pub(super) fit: Fit,
 }
 
-enum Values {
+pub(super) enum Values {
     Int(Vec<i64>),
     Float(Vec<f64>),
     Boolean(Vec<bool>),
@@ -55,11 +60,31 @@ impl Column {
             DataType::LargeUtf8 => Values::Json { ends: Vec::new(), bytes: Vec::new() },
             _ => Values::Text { ends: Vec::new(), bytes: Vec::new() },
         };
-        Self { valid: Vec::new(), values, fit }
+        Self { rows: 0, valid: Vec::new(), values, fit }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.valid.len()
+        self.rows
+    }
+
+    /// Makes room for rows, each of which may be a text of some bytes.
+    pub(super) fn reserve(&mut self, rows: usize) {
+        match &mut self.values {
+            Values::Int(values) | Values::Time(values) => values.reserve(rows),
+            Values::Float(values) => values.reserve(rows),
+            Values::Boolean(values) => values.reserve(rows),
+            Values::Text { ends, .. } => ends.reserve(rows),
+            Values::Json { ends, .. } => ends.reserve(rows),
+        }
+    }
+
+    /// Counts a value that was added.
+    #[inline]
+    pub(super) fn note_valid(&mut self) {
+        self.rows += 1;
+        if !self.valid.is_empty() {
+            self.valid.push(true);
+        }
     }
 
     /// Adds a value, converted to the column's type.
@@ -99,7 +124,7 @@ impl Column {
             }
             (values, value) => return Err(expected(values.name(), &value.shown())),
         }
-        self.valid.push(true);
+        self.note_valid();
         Ok(())
     }
 
@@ -125,7 +150,9 @@ impl Column {
     }
 
     pub(super) fn push_null(&mut self) {
+        self.valid.resize(self.rows, true);
         self.valid.push(false);
+        self.rows += 1;
         match &mut self.values {
             Values::Int(values) | Values::Time(values) => values.push(0),
             Values::Float(values) => values.push(0.0),
@@ -137,6 +164,7 @@ impl Column {
 
     /// Takes back all rows but the first `rows`.
     pub(super) fn truncate(&mut self, rows: usize) {
+        self.rows = self.rows.min(rows);
         self.valid.truncate(rows);
         match &mut self.values {
             Values::Int(values) | Values::Time(values) => values.truncate(rows),
@@ -155,6 +183,7 @@ impl Column {
 
     /// The rows as an array; the column is empty then.
     pub(super) fn finish(&mut self) -> ArrayRef {
+        self.rows = 0;
         let valid = std::mem::take(&mut self.valid);
         let nulls = valid.contains(&false).then(|| NullBuffer::from(valid));
         match &mut self.values {
@@ -167,7 +196,7 @@ impl Column {
                 offsets.push(0);
                 offsets.append(ends);
                 let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
-                let bytes = Buffer::from_vec(std::mem::take(bytes));
+                let bytes = Buffer::from_vec(taken(bytes));
                 // Every piece was a `str` when it was pushed, and pieces are cut at their own ends; the check is one pass.
                 Arc::new(StringArray::new(offsets, bytes, nulls))
             }
@@ -176,7 +205,7 @@ impl Column {
                 offsets.push(0);
                 offsets.append(ends);
                 let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
-                Arc::new(LargeStringArray::new(offsets, Buffer::from_vec(std::mem::take(bytes)), nulls))
+                Arc::new(LargeStringArray::new(offsets, Buffer::from_vec(taken(bytes)), nulls))
             }
         }
     }
@@ -208,6 +237,12 @@ impl Value<'_> {
     }
 }
 
+/// Takes what was collected and makes room for as much again: batches are like those before.
+fn taken(bytes: &mut Vec<u8>) -> Vec<u8> {
+    let room = Vec::with_capacity(bytes.len().min(TEXT_ROOM_MAX));
+    std::mem::replace(bytes, room)
+}
+
 /// Adds a value's JSON text, on one line.
 fn push_json(bytes: &mut Vec<u8>, value: &Value<'_>) -> Result<(), String> {
     let written = match value {
@@ -225,7 +260,7 @@ fn push_json(bytes: &mut Vec<u8>, value: &Value<'_>) -> Result<(), String> {
     written.map_err(|error| error.to_string())
 }
 
-fn end(bytes: usize) -> Result<i32, String> {
+pub(super) fn end(bytes: usize) -> Result<i32, String> {
     i32::try_from(bytes).map_err(|_| "the texts of one batch are over 2 GiB".to_owned())
 }
 

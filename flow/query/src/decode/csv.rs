@@ -33,12 +33,12 @@ impl CsvReader {
         Self { delimiter: char_of(delimiter), header, names, places, known: None }
     }
 
-    /// Adds the rows of a record and says how many they are; `wrong` gets what is wrong with lines that are none.
-    pub(super) fn read(
+    /// Adds the rows of a record and says how many they are; `wrong` gets lines that are none, and what is wrong with them.
+    pub(super) fn read<'d>(
         &mut self,
-        data: &[u8],
+        data: &'d [u8],
         columns: &mut [Column],
-        wrong: &mut Vec<String>,
+        wrong: &mut Vec<(&'d str, String)>,
     ) -> Result<usize, String> {
         let mut lines = lines(data)?;
         if self.header {
@@ -52,7 +52,7 @@ impl CsvReader {
                 Ok(()) => rows += 1,
                 Err(reason) => {
                     columns.iter_mut().for_each(|column| column.truncate(before + rows));
-                    wrong.push(reason);
+                    wrong.push((line, reason));
                 }
             }
         }
@@ -182,7 +182,7 @@ mod tests {
         if let Ok(rows) = rows {
             assert!(columns.iter().all(|column| column.len() == rows), "each column has a value a row: {record}");
         }
-        (rows, wrong)
+        (rows, wrong.into_iter().map(|(_, reason)| reason).collect())
     }
 
     #[test]

@@ -1,56 +1,46 @@
 //! JSON records into columns: one object, several one after the other, or an array of them.
 //!
-//! One pass over the bytes, checked in full, without a document in between. Which field comes next is guessed from the record
-//! before, so that records of one shape are read without looking names up.
+//! One pass over the bytes, checked in full, without a document in between. Rows that are shaped like those before are left to
+//! [`super::shape`]; this reads all others, and decides what is wrong with a record.
 
 use super::column::{Column, Value};
 use super::json_text::Cursor;
+use super::shape::{Row, Shapes};
 use crate::plan::{ColumnOrigin, SourcePlan};
 use crate::value::json;
 
 /// Nesting of a record: deeper ones are refused before they exhaust the stack.
 const DEPTH_MAX: usize = 64;
-/// Names of an object's fields that are known again, wanted or not: more than most records have.
-const SEEN_MAX: usize = 32;
-/// Bytes of such a name, with its quotes.
-const SEEN_BYTES_MAX: usize = 128;
 
 /// Reads records of one source.
 pub(super) struct JsonReader {
     root: Object,
-    ignore_case: bool,
+    shapes: Shapes,
 }
 
 /// The fields of an object that are wanted.
 #[derive(Default)]
-struct Object {
-    fields: Vec<Field>,
-    /// Names as records have them.
-    seen: Vec<Seen>,
-    /// Which of them the last record began with.
-    first: usize,
+pub(super) struct Object {
+    pub(super) fields: Vec<Field>,
+    /// Whether their names are compared without case.
+    ignore_case: bool,
 }
 
-/// A field's name as it was written, with quotes and colon: whoever has the same bytes need not be looked up.
-struct Seen {
-    text: String,
-    /// The wanted field, if it is one.
-    field: Option<usize>,
-    /// The name that was found behind it last time.
-    next: usize,
-}
-
-struct Field {
+pub(super) struct Field {
     name: String,
-    column: Option<usize>,
-    inner: Object,
+    pub(super) column: Option<usize>,
+    pub(super) inner: Object,
 }
 
 impl Object {
+    fn new(ignore_case: bool) -> Self {
+        Self { fields: Vec::new(), ignore_case }
+    }
+
     fn add(&mut self, path: &[String], column: usize) {
         let Some((name, rest)) = path.split_first() else { return };
         let index = self.fields.iter().position(|field| field.name == *name).unwrap_or_else(|| {
-            self.fields.push(Field { name: name.clone(), column: None, inner: Self::default() });
+            self.fields.push(Field { name: name.clone(), column: None, inner: Self::new(self.ignore_case) });
             self.fields.len() - 1
         });
         if rest.is_empty() {
@@ -60,69 +50,105 @@ impl Object {
         }
     }
 
-    fn find(&self, name: &str, ignore_case: bool) -> Option<usize> {
-        let same = |field: &Field| field.name == name || (ignore_case && field.name.eq_ignore_ascii_case(name));
+    /// The wanted field of a name.
+    pub(super) fn find(&self, name: &str) -> Option<usize> {
+        let same = |field: &Field| field.name == name || (self.ignore_case && field.name.eq_ignore_ascii_case(name));
         self.fields.iter().position(same)
-    }
-
-    /// The name that a text begins with, if it is one that was seen.
-    fn seen(&self, rest: &[u8], guess: usize) -> Option<usize> {
-        let begins = |seen: &Seen| rest.starts_with(seen.text.as_bytes());
-        if self.seen.get(guess).is_some_and(begins) { Some(guess) } else { self.seen.iter().position(begins) }
-    }
-
-    /// Keeps a name, as long as there is room; gives its place.
-    fn remember(&mut self, text: &str, field: Option<usize>) -> usize {
-        if self.fields.is_empty() || self.seen.len() == SEEN_MAX || text.len() > SEEN_BYTES_MAX {
-            return usize::MAX;
-        }
-        self.seen.push(Seen { text: text.to_owned(), field, next: self.seen.len() + 1 });
-        self.seen.len() - 1
-    }
-
-    /// Notes that one name was behind another one, or came first.
-    fn follow(&mut self, last: Option<usize>, place: usize) {
-        match last.map(|last| self.seen.get_mut(last)) {
-            None => self.first = place,
-            Some(Some(last)) => last.next = place,
-            Some(None) => {}
-        }
     }
 }
 
 impl JsonReader {
+    /// A reader of a source's records, which may compare names of fields without case.
     pub(super) fn new(source: &SourcePlan, ignore_case: bool) -> Self {
-        let mut root = Object::default();
+        let mut root = Object::new(ignore_case);
         for (index, column) in source.columns.iter().enumerate() {
             if let ColumnOrigin::Field { path, .. } = &column.origin {
                 root.add(path, index);
             }
         }
-        Self { root, ignore_case }
+        Self { root, shapes: Shapes::default() }
+    }
+
+    #[cfg(test)]
+    pub(super) fn root(&self) -> &Object {
+        &self.root
     }
 
     /// Adds the rows of a record and says how many they are. On an error the columns may hold a part of a row.
     pub(super) fn read(&mut self, data: &[u8], columns: &mut [Column]) -> Result<usize, String> {
+        // Nearly every record is one row of a known shape, for which nobody has to know that all of it is a text.
+        let before = rows_of(columns);
+        let one = self.shapes.read(Row { data, at: 0, text: None, before }, &self.root, columns);
+        if one.is_some_and(|end| data[end..].iter().all(is_blank)) {
+            return Ok(1);
+        }
+        columns.iter_mut().for_each(|column| column.truncate(before));
         let text = std::str::from_utf8(data).map_err(|error| format!("not UTF-8 at byte {}", error.valid_up_to()))?;
         let mut cursor = Cursor::new(text);
-        cursor.ignore_case = self.ignore_case;
         let mut rows = 0;
         loop {
             match cursor.peek() {
                 None if rows == 0 => return Err("the record is empty".to_owned()),
                 None => return Ok(rows),
                 Some(b'{') => {
-                    cursor.row(&mut self.root, columns)?;
+                    self.row(&mut cursor, columns)?;
                     rows += 1;
                 }
                 Some(b'[') => {
                     cursor.at += 1;
-                    rows += cursor.array_of_rows(&mut self.root, columns)?;
+                    rows += self.array_of_rows(&mut cursor, columns)?;
                 }
                 Some(_) => return Err(cursor.expected("a JSON object")),
             }
         }
     }
+
+    fn array_of_rows(&mut self, cursor: &mut Cursor<'_>, columns: &mut [Column]) -> Result<usize, String> {
+        let mut rows = 0;
+        if cursor.peek() == Some(b']') {
+            cursor.at += 1;
+            return Ok(0);
+        }
+        loop {
+            cursor.peek();
+            self.row(cursor, columns)?;
+            rows += 1;
+            match cursor.peek() {
+                Some(b',') => cursor.at += 1,
+                Some(b']') => {
+                    cursor.at += 1;
+                    return Ok(rows);
+                }
+                _ => return Err(cursor.expected("`,` or `]`")),
+            }
+        }
+    }
+
+    /// One object, which begins here, as one row: columns whose field is not there are null.
+    fn row(&mut self, cursor: &mut Cursor<'_>, columns: &mut [Column]) -> Result<(), String> {
+        let (before, start) = (rows_of(columns), cursor.at);
+        let row = Row { data: cursor.text.as_bytes(), at: start, text: Some(cursor.text), before };
+        if let Some(end) = self.shapes.read(row, &self.root, columns) {
+            cursor.at = end;
+            return Ok(());
+        }
+        columns.iter_mut().for_each(|column| column.truncate(before));
+        cursor.object(&self.root, columns, before, 0)?;
+        for column in columns.iter_mut().filter(|column| column.len() == before) {
+            column.push_null();
+        }
+        self.shapes.learn(&cursor.text[start..cursor.at], &self.root);
+        Ok(())
+    }
+}
+
+/// The rows that columns hold; those without columns are counted by nobody.
+fn rows_of(columns: &[Column]) -> usize {
+    columns.first().map_or(0, Column::len)
+}
+
+fn is_blank(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
 /// A text that is JSON as a value without a fixed type is kept: on one line, without blanks around it, and without numbers that
@@ -137,43 +163,7 @@ pub(crate) fn parse(text: &str) -> Option<String> {
 }
 
 impl Cursor<'_> {
-    fn array_of_rows(&mut self, root: &mut Object, columns: &mut [Column]) -> Result<usize, String> {
-        let mut rows = 0;
-        if self.peek() == Some(b']') {
-            self.at += 1;
-            return Ok(0);
-        }
-        loop {
-            self.row(root, columns)?;
-            rows += 1;
-            match self.peek() {
-                Some(b',') => self.at += 1,
-                Some(b']') => {
-                    self.at += 1;
-                    return Ok(rows);
-                }
-                _ => return Err(self.expected("`,` or `]`")),
-            }
-        }
-    }
-
-    /// One object as one row: columns whose field is not there are null.
-    fn row(&mut self, root: &mut Object, columns: &mut [Column]) -> Result<(), String> {
-        let before = columns.first().map_or(0, Column::len);
-        self.object(root, columns, before, 0)?;
-        for column in columns.iter_mut().filter(|column| column.len() == before) {
-            column.push_null();
-        }
-        Ok(())
-    }
-
-    fn object(
-        &mut self,
-        wanted: &mut Object,
-        columns: &mut [Column],
-        before: usize,
-        depth: usize,
-    ) -> Result<(), String> {
+    fn object(&mut self, wanted: &Object, columns: &mut [Column], before: usize, depth: usize) -> Result<(), String> {
         self.take(b'{', "`{`")?;
         if depth == DEPTH_MAX {
             return Err(format!("nested deeper than {DEPTH_MAX}"));
@@ -182,19 +172,14 @@ impl Cursor<'_> {
             self.at += 1;
             return Ok(());
         }
-        let mut guess = wanted.first;
-        let mut last = None;
         loop {
-            let (field, place) = self.name(wanted, guess)?;
-            if place != guess {
-                wanted.follow(last, place);
+            if self.peek() != Some(b'"') {
+                return Err(self.expected("a name in quotes"));
             }
-            last = Some(place);
-            guess = wanted.seen.get(place).map_or(usize::MAX, |seen| seen.next);
-            match field {
-                Some(index) => self.wanted(&mut wanted.fields[index], columns, before, depth)?,
-                None => self.skip(depth + 1)?,
-            }
+            let name = self.string()?;
+            self.take(b':', "`:`")?;
+            let field = wanted.find(&name).map(|field| &wanted.fields[field]);
+            self.value(field, columns, before, depth)?;
             match self.peek() {
                 Some(b',') => self.at += 1,
                 Some(b'}') => {
@@ -206,27 +191,18 @@ impl Cursor<'_> {
         }
     }
 
-    /// A field's name and the colon: the wanted field, and the name's place among those that are known again.
-    fn name(&mut self, wanted: &mut Object, guess: usize) -> Result<(Option<usize>, usize), String> {
-        if self.peek() != Some(b'"') {
-            return Err(self.expected("a name in quotes"));
-        }
-        let start = self.at;
-        if let Some(place) = wanted.seen(&self.text.as_bytes()[start..], guess) {
-            let seen = &wanted.seen[place];
-            self.at += seen.text.len();
-            return Ok((seen.field, place));
-        }
-        let name = self.string()?;
-        self.take(b':', "`:`")?;
-        let field = wanted.find(&name, self.ignore_case);
-        Ok((field, wanted.remember(&self.text[start..self.at], field)))
-    }
-
-    fn wanted(&mut self, field: &mut Field, columns: &mut [Column], before: usize, depth: usize) -> Result<(), String> {
+    /// The value of a field that an object has so deep, or of one that nobody wants.
+    pub(super) fn value(
+        &mut self,
+        field: Option<&Field>,
+        columns: &mut [Column],
+        before: usize,
+        depth: usize,
+    ) -> Result<(), String> {
+        let Some(field) = field else { return self.skip(depth + 1) };
         if !field.inner.fields.is_empty() && self.peek() == Some(b'{') {
             let start = self.at;
-            self.object(&mut field.inner, columns, before, depth + 1)?;
+            self.object(&field.inner, columns, before, depth + 1)?;
             let Some(column) = field.column else { return Ok(()) };
             return push(columns, column, before, &Value::Raw(&self.raw(start)), &field.name);
         }
@@ -272,7 +248,7 @@ impl Cursor<'_> {
     }
 
     /// A value that nobody wants, checked all the same.
-    fn skip(&mut self, depth: usize) -> Result<(), String> {
+    pub(super) fn skip(&mut self, depth: usize) -> Result<(), String> {
         if depth >= DEPTH_MAX {
             return Err(format!("nested deeper than {DEPTH_MAX}"));
         }
@@ -282,7 +258,7 @@ impl Cursor<'_> {
             Some(b't') => self.word("true"),
             Some(b'f') => self.word("false"),
             Some(b'n') => self.word("null"),
-            Some(b'{') => self.object(&mut Object::default(), &mut [], 0, depth),
+            Some(b'{') => self.object(&Object::default(), &mut [], 0, depth),
             Some(b'[') => {
                 self.at += 1;
                 if self.peek() == Some(b']') {
@@ -306,7 +282,7 @@ impl Cursor<'_> {
     }
 }
 
-/// Adds a value unless its column has one from an earlier field of the same name.
+/// Adds a value, in place of one from an earlier field of the same name.
 fn push(columns: &mut [Column], column: usize, before: usize, value: &Value<'_>, name: &str) -> Result<(), String> {
     let column = &mut columns[column];
     if column.len() > before {

@@ -15,15 +15,13 @@ pub(super) struct Cursor<'t> {
     pub(super) text: &'t str,
     /// The next byte.
     pub(super) at: usize,
-    /// Whether names of fields are compared without case.
-    pub(super) ignore_case: bool,
     /// Where numbers stand that floating point does not hold.
     beyond: Vec<Range<usize>>,
 }
 
 impl<'t> Cursor<'t> {
     pub(super) fn new(text: &'t str) -> Self {
-        Self { text, at: 0, ignore_case: false, beyond: Vec::new() }
+        Self { text, at: 0, beyond: Vec::new() }
     }
 
     /// The text of the value that was passed over since, with null for numbers beyond floating point, as columns of numbers

@@ -1,28 +1,33 @@
 //! From records to Arrow batches of only the columns a query uses.
 //!
 //! A record that cannot be read becomes an error with its reason; the others are not disturbed. Knows no time policy and no
-//! query. Read next: [`json`], [`json_text`], [`csv`], [`mod@column`] (what rows are collected in), [`infer`] (columns from samples).
+//! query. Read next: [`json`], [`json_text`], [`shape`] (rows like those before), [`csv`],
+//! [`mod@column`] (what rows are collected in), [`infer`] (columns from samples).
 
 mod column;
 mod csv;
 pub(crate) mod infer;
 pub(crate) mod json;
 mod json_text;
+mod plain;
+mod shape;
 pub(crate) mod timestamp;
+mod words;
 
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch as ArrowBatch, StringArray, TimestampMillisecondArray};
 use arrow::error::ArrowError;
+use bytes::Bytes;
 use millstream_catalog::{QueryDialect, RecordFormat};
 use millstream_stream::aggregate;
 use millstream_types::{Millis, RecordBatch};
 
-use crate::plan::{ColumnOrigin, SourcePlan};
+use crate::plan::{ColumnOrigin, ERROR_ROW_BYTES_MAX, SourcePlan};
 use column::Column;
 
 /// Rows of one source, in the order of their records.
-pub(crate) struct Decoded {
+pub struct Decoded {
     /// The source's columns, then the hidden row time, which holds the time of arrival.
     pub(crate) rows: ArrowBatch,
     /// Per row: the offset of its record.
@@ -59,7 +64,19 @@ pub(crate) struct Reading<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DecodeError {
     pub(crate) offset: u64,
+    /// When the record arrived.
+    pub(crate) arrival: Millis,
     pub(crate) reason: String,
+    /// What could not be read, as far as the error stream has room for it.
+    pub(crate) data: Bytes,
+}
+
+impl DecodeError {
+    pub(crate) fn new(record: (u64, Millis), data: &[u8], reason: String) -> Self {
+        let (offset, arrival) = record;
+        let data = Bytes::copy_from_slice(&data[..data.len().min(ERROR_ROW_BYTES_MAX)]);
+        Self { offset, arrival, reason, data }
+    }
 }
 
 /// Turns the records of a source into rows.
@@ -99,7 +116,7 @@ impl Decoder {
     fn read(
         &mut self,
         payload: &[u8],
-        offset: u64,
+        record: (u64, Millis),
         rows_before: usize,
         errors: &mut Vec<DecodeError>,
     ) -> Result<usize, String> {
@@ -108,7 +125,8 @@ impl Decoder {
             Format::Csv(reader) => {
                 let mut wrong = Vec::new();
                 let read = reader.read(payload, &mut self.columns, &mut wrong);
-                errors.extend(wrong.into_iter().map(|reason| DecodeError { offset, reason }));
+                errors
+                    .extend(wrong.into_iter().map(|(line, reason)| DecodeError::new(record, line.as_bytes(), reason)));
                 read
             }
         };
@@ -123,25 +141,26 @@ impl Decoder {
     /// # Errors
     /// When the columns do not make the source's schema: a defect of the plan.
     pub(crate) fn decode(&mut self, batch: &RecordBatch, reading: Reading<'_>) -> Result<Decoded, ArrowError> {
-        let mut offsets = Vec::with_capacity(batch.count as usize);
-        let mut times: Vec<Millis> = Vec::with_capacity(batch.count as usize);
+        // Records that are lost are counted, and none of them is there.
+        let most = (batch.count as usize).min(batch.bytes.len());
+        let mut offsets = Vec::with_capacity(most);
+        self.columns.iter_mut().for_each(|column| column.reserve(most));
         let mut errors = Vec::new();
         let keyed = self.source.columns.iter().any(|column| column.origin == ColumnOrigin::PartitionKey);
         let mut keys: Vec<Option<&str>> = Vec::new();
         let wanted = |offset: u64| offset >= reading.from && reading.without.binary_search(&offset).is_err();
         for record in batch.iter().filter(|record| wanted(record.offset)) {
             let mut read = |payload: &[u8]| {
-                let before = times.len();
-                match self.read(payload, record.offset, before, &mut errors) {
-                    Ok(rows) => {
-                        if keyed {
-                            let key = std::str::from_utf8(record.partition_key).ok();
-                            keys.resize(before + rows, key.filter(|key| !key.is_empty()));
-                        }
-                        offsets.resize(before + rows, record.offset);
-                        times.resize(before + rows, record.append_time);
-                    }
-                    Err(reason) => errors.push(DecodeError { offset: record.offset, reason }),
+                let before = offsets.len();
+                let of_record = (record.offset, record.append_time);
+                match self.read(payload, of_record, before, &mut errors) {
+                    Ok(1) => offsets.push(record.offset),
+                    Ok(rows) => offsets.resize(before + rows, record.offset),
+                    Err(reason) => errors.push(DecodeError::new(of_record, payload, reason)),
+                }
+                if keyed {
+                    let key = std::str::from_utf8(record.partition_key).ok();
+                    keys.resize(offsets.len(), key.filter(|key| !key.is_empty()));
                 }
             };
             match aggregate::unpack(record.data) {
@@ -149,9 +168,9 @@ impl Decoder {
                 Some(packed) => packed.iter().for_each(|packed| read(packed.data)),
             }
         }
-        let rows = times.len();
+        let rows = offsets.len();
         let processed = reading.processed.max(batch.append_time);
-        let arrival: ArrayRef = Arc::new(TimestampMillisecondArray::from(times));
+        let arrival: ArrayRef = Arc::new(TimestampMillisecondArray::from(vec![batch.append_time; rows]));
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.columns.len() + 1);
         for (column, plan) in self.columns.iter_mut().zip(&self.source.columns) {
             let array = column.finish();

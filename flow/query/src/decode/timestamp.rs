@@ -4,10 +4,14 @@ use millstream_types::Millis;
 
 /// Milliseconds since the epoch; `None` when the text is no time. Digits beyond milliseconds are cut.
 pub(crate) fn parse(text: &str) -> Option<Millis> {
-    let bytes = text.trim().as_bytes();
-    let (date, rest) = bytes.split_at_checked(10)?;
-    let year = number(&date[0..4])?;
-    let (month, day) = (number(&date[5..7])?, number(&date[8..10])?);
+    parse_bytes(text.trim().as_bytes())
+}
+
+/// The same of a text without blanks around it.
+pub(super) fn parse_bytes(text: &[u8]) -> Option<Millis> {
+    let (date, rest) = text.split_first_chunk::<10>()?;
+    let year = two(date, 0)? * 100 + two(date, 2)?;
+    let (month, day) = (two(date, 5)?, two(date, 8)?);
     if date[4] != b'-' || date[7] != b'-' || !(1..=12).contains(&month) || day < 1 || day > days_in(year, month) {
         return None;
     }
@@ -15,11 +19,11 @@ pub(crate) fn parse(text: &str) -> Option<Millis> {
     if rest.is_empty() {
         return Some(midnight);
     }
-    let (time, rest) = rest.split_at_checked(9)?;
+    let (time, rest) = rest.split_first_chunk::<9>()?;
     if !matches!(time[0], b'T' | b't' | b' ') || time[3] != b':' || time[6] != b':' {
         return None;
     }
-    let (hour, minute, second) = (number(&time[1..3])?, number(&time[4..6])?, number(&time[7..9])?);
+    let (hour, minute, second) = (two(time, 1)?, two(time, 4)?, two(time, 7)?);
     if hour > 23 || minute > 59 || second > 60 {
         return None;
     }
@@ -28,8 +32,11 @@ pub(crate) fn parse(text: &str) -> Option<Millis> {
     Some(midnight + ((hour * 60 + minute) * 60 + second) * 1_000 + fraction - offset)
 }
 
-fn number(digits: &[u8]) -> Option<i64> {
-    digits.iter().try_fold(0, |value, &digit| digit.is_ascii_digit().then(|| value * 10 + i64::from(digit - b'0')))
+/// What two digits at a place say.
+#[inline]
+fn two<const LENGTH: usize>(text: &[u8; LENGTH], at: usize) -> Option<i64> {
+    let (tens, ones) = (text[at].wrapping_sub(b'0'), text[at + 1].wrapping_sub(b'0'));
+    (tens < 10 && ones < 10).then(|| i64::from(tens * 10 + ones))
 }
 
 /// Milliseconds of `.789…`, and what follows.
@@ -49,7 +56,7 @@ fn offset(zone: &[u8]) -> Option<i64> {
     match zone {
         b"" | b"Z" | b"z" => Some(0),
         [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] | [sign @ (b'+' | b'-'), h1, h2, m1, m2] => {
-            let minutes = number(&[*h1, *h2])? * 60 + number(&[*m1, *m2])?;
+            let minutes = two(&[*h1, *h2], 0)? * 60 + two(&[*m1, *m2], 0)?;
             Some(if *sign == b'+' { minutes } else { -minutes } * 60_000)
         }
         _ => None,

@@ -62,22 +62,39 @@ pub(super) fn of_condition(scope: &RowScope, clause: &JoinClause, conjuncts: &[&
     Ok(Bounds { low, high, given })
 }
 
-/// Kinesis: windows on one source or on both. Without one only a source's current row is joined.
+/// Kinesis: windows on the sources. Without one only a source's current row is joined.
 pub(super) fn of_windows(select: &Select, place: usize) -> Result<Bounds, PlanError> {
     let clause = &select.from.joins[place];
-    if place > 0 {
-        let message = "not supported yet: several joins in one SELECT";
-        let error = PlanError::new(PlanErrorCode::NotSupported, clause.at, message);
-        return Err(error.hint("pump the first join into a stream of its own and join that"));
-    }
-    let left = select.from.over.as_ref().map(|over| window(over, select)).transpose()?;
-    let right = clause.right.over.as_ref().map(|over| window(over, select)).transpose()?;
+    let length = |over: &Option<Over>| over.as_ref().map(|over| window(over, select)).transpose();
+    // One of what is joined so far is as late as its pair; the others are held to their own windows by `window_lengths`.
+    let left = window_lengths(select, place)?.into_iter().max().flatten();
+    let right = length(&clause.right.over)?;
     if left.is_none() && right.is_none() {
         let hint = format!("JOIN {} OVER (RANGE INTERVAL '1' MINUTE PRECEDING) AS …", clause.right.name.text);
         return Err(unbounded(clause.at, hint));
     }
     let (left, right) = (left.unwrap_or(0), right.unwrap_or(0));
     Ok(Bounds { low: -right, high: left, given: left })
+}
+
+/// Kinesis: how far the windows go back on the sources that are joined in front of a place, in their order; `None`: only the current row.
+pub(super) fn window_lengths(select: &Select, place: usize) -> Result<Vec<Option<i64>>, PlanError> {
+    let before = select.from.joins[..place].iter().map(|join| &join.right.over);
+    let overs = std::iter::once(&select.from.over).chain(before);
+    overs.map(|over| over.as_ref().map(|over| window(over, select)).transpose()).collect()
+}
+
+/// Kinesis: of several joins each is inner, since a row without a match has no time until all windows have ended.
+pub(super) fn check_several(select: &Select) -> Result<(), PlanError> {
+    let outer = select.from.joins.iter().find(|join| join.outer != [false, false]);
+    match outer.filter(|_| select.from.joins.len() > 1) {
+        None => Ok(()),
+        Some(join) => {
+            let message = "not supported yet: an outer join beside other joins in one SELECT";
+            let error = PlanError::new(PlanErrorCode::NotSupported, join.at, message);
+            Err(error.hint("pump the first join into a stream of its own and join that"))
+        }
+    }
 }
 
 /// How far a window on a source goes back, in milliseconds.

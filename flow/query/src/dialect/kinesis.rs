@@ -62,7 +62,7 @@ fn create_stream(tokens: &mut Tokens) -> Result<Statement, PlanError> {
 }
 
 fn create_pump(tokens: &mut Tokens) -> Result<Statement, PlanError> {
-    tokens.expect_ident("the pump's name")?;
+    let name = tokens.expect_ident("the pump's name")?;
     if !tokens.take_word("STARTED") && tokens.is_word("STOPPED") {
         return Err(tokens.not_supported("a pump that is STOPPED").hint("remove the pump, or the word STOPPED"));
     }
@@ -79,5 +79,5 @@ fn create_pump(tokens: &mut Tokens) -> Result<Statement, PlanError> {
         tokens.expect_token(&Token::RParen)?;
         columns = Some(names);
     }
-    Ok(Statement::CreatePump { target, columns, query: query(tokens)? })
+    Ok(Statement::CreatePump { name, target, columns, query: query(tokens)? })
 }

@@ -23,11 +23,6 @@ impl Planner<'_> {
     }
 
     pub(super) fn unknown_stream(&self, name: &Ident, statements: &[Statement]) -> PlanError {
-        if self.dialect == QueryDialect::Kinesis && name.text == "ERROR_STREAM" {
-            let message = "not supported yet: the error stream as a source";
-            let error = PlanError::new(PlanErrorCode::NotSupported, name.at, message);
-            return error.hint("a query tells its errors in its status, and in the log");
-        }
         let message = format!("there is no stream or input `{}`", name.text);
         let error = PlanError::new(PlanErrorCode::UnknownStream, name.at, message);
         let declared = statements.iter().filter_map(|statement| match statement {

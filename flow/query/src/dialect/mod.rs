@@ -1,8 +1,8 @@
 //! From SQL text in one of two languages to a [`Program`].
 //!
 //! The way: `token.rs` → `parse_expression.rs`, `parse_select.rs`, `parse_join.rs`, `parse_pattern.rs`, `parse_window.rs`, and the language's own
-//! statements (`kinesis.rs`, `stream_analytics.rs`) → `syntax.rs` → `plan_program.rs` (who reads whom, with `plan_table.rs`, `plan_time.rs`, `plan_from.rs`
-//! and `missing.rs`) → `plan_query.rs` (the `SELECT`s of a query and those inside of it, with `plan_distinct.rs`, `plan_order.rs`,
+//! statements (`kinesis.rs`, `stream_analytics.rs`) → `syntax.rs` → `plan_program.rs` (who reads whom, with `plan_table.rs`, `plan_time.rs`, `plan_from.rs`,
+//! `plan_errors.rs` and `missing.rs`) → `plan_query.rs` (the `SELECT`s of a query and those inside of it, with `plan_distinct.rs`, `plan_order.rs`,
 //! `plan_log.rs`, `plan_table_function.rs` and `plan_model.rs`) → `plan_select.rs` (one `SELECT`, with `plan_partition.rs`, `window.rs`, `window_call.rs` and `plan_listing.rs`; in front of it `plan_apply.rs`, `plan_pattern.rs`,
 //! `plan_join.rs` with `join_bounds.rs`, and `plan_analytic.rs` with `plan_over.rs`) → `prune.rs` (only the columns used). Everything
 //! here is pure: same text and columns, same plan.
@@ -20,6 +20,7 @@ mod plan_analytic;
 mod plan_anomaly;
 mod plan_apply;
 mod plan_distinct;
+mod plan_errors;
 mod plan_from;
 mod plan_join;
 mod plan_listing;
@@ -44,14 +45,14 @@ mod token;
 mod window;
 mod window_call;
 
-use millstream_catalog::{ColumnDefinition, QueryDialect, QueryFunction, ReferenceInput};
+use millstream_catalog::{ColumnDefinition, QueryDialect, QueryFunction, QueryOutput, ReferenceInput};
 
 use self::plan_program::Planner;
 use self::syntax::Statement;
 use self::token::Tokens;
 pub use self::token::{EXPRESSION_DEPTH_MAX, SQL_BYTES_MAX};
 use crate::error::{PlanError, PlanErrorCode, Position};
-use crate::plan::Program;
+use crate::plan::{Program, is_error_stream};
 use crate::script::Functions;
 
 /// An input of a query, as its plan needs it.
@@ -184,9 +185,10 @@ pub(crate) fn words(dialect: QueryDialect, sql: &str) -> Option<String> {
     Some(words)
 }
 
-/// The names of what a query's text writes to, known without any column, as far as it can be read.
+/// The names of what a query's text writes to, known without any column, as far as it can be read; and the error stream of Kinesis'
+/// language where one of the query's `outputs` is of it, though no text writes to that.
 #[must_use]
-pub fn output_names(dialect: QueryDialect, sql: &str) -> Vec<String> {
+pub fn output_names(dialect: QueryDialect, sql: &str, outputs: &[QueryOutput]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for statement in statements(dialect, sql, &Functions::default()).0 {
         let name = match statement {
@@ -200,6 +202,10 @@ pub fn output_names(dialect: QueryDialect, sql: &str) -> Vec<String> {
         }) {
             names.push(name);
         }
+    }
+    let errors = outputs.iter().map(|output| &output.name).find(|name| is_error_stream(dialect, name));
+    if let Some(name) = errors.filter(|name| !names.contains(name)) {
+        names.push(name.clone());
     }
     names
 }

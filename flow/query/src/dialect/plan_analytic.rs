@@ -26,15 +26,19 @@ use crate::plan::{
 };
 
 /// The step that a `SELECT` with such functions reads its rows from, and what these are called there; `None`: it has none of them.
-/// Mistakes go to `errors`.
+/// `joined`: the rows are those of one of several sources that are joined, all of whose names these are; only what looks back in
+/// them is computed. Mistakes go to `errors`.
 pub(super) fn analytic(
     sql: &str,
     select: &Select,
     rows: &RowScope,
+    joined: &[String],
     errors: &mut Vec<PlanError>,
 ) -> Option<(Analytic, RowScope)> {
     let mut found = Vec::new();
-    select.expressions().for_each(|expr| calls(rows, expr, &mut found));
+    let conditions = select.from.joins.iter().filter_map(|join| join.on.as_ref()).filter(|_| !joined.is_empty());
+    select.expressions().chain(conditions).for_each(|expr| calls(rows, expr, &mut found));
+    found.retain(|(_, expr)| joined.is_empty() || is_of(rows, joined, expr));
     if found.is_empty() {
         return None;
     }
@@ -69,6 +73,38 @@ pub(super) fn analytic(
     let scope = RowScope { schema: with_rowtime(fields.chain(results)), looked_back, ..rows.clone() };
     let columns = (0..own).map(|index| column(&rows.schema, index)).map(|value| (value.text.clone(), value)).collect();
     Some((Analytic { predicate, columns, calls: bound }, scope))
+}
+
+/// The mistakes of calls over joined rows that do not say in which of the sources they look back.
+pub(super) fn of_no_source(sql: &str, select: &Select, joined: &RowScope) -> Vec<PlanError> {
+    let mut found = Vec::new();
+    select.expressions().for_each(|expr| calls(joined, expr, &mut found));
+    let binder = Binder { dialect: joined.dialect, sql, scope: Scope::Row(joined) };
+    let told = |(call, expr): (&Call, &Expr)| {
+        let text = binder.text(&expr.span);
+        let message = format!("`{text}` looks back in one source of the join, and does not say in which");
+        let (name, source) = (call.full_name(), joined.sides.first().map_or("source", |side| side.rows.name()));
+        let error = PlanError::new(PlanErrorCode::AmbiguousColumn, expr.at, message);
+        error.hint(format!("{name}({source}.column) OVER (PARTITION BY {source}.key LIMIT DURATION(minute, 5))"))
+    };
+    let known = |expr: &Expr| joined.looked_back(&expr.span).is_some();
+    found.into_iter().filter(|(_, expr)| !known(expr)).map(told).collect()
+}
+
+/// Whether all names of sources in an expression are the name of one of those that are joined, and one is there.
+fn is_of(rows: &RowScope, joined: &[String], expr: &Expr) -> bool {
+    let mut names = Vec::new();
+    sources(expr, &mut names);
+    names.retain(|name| joined.iter().any(|source| rows.same(source, name)));
+    !names.is_empty() && names.into_iter().all(|name| rows.same(rows.name(), name))
+}
+
+/// What stands in front of the columns of an expression.
+fn sources<'e>(expr: &'e Expr, names: &mut Vec<&'e str>) {
+    match &expr.kind {
+        ExprKind::Name(parts) if parts.len() > 1 => names.push(&parts[0].text),
+        kind => kind.parts().into_iter().for_each(|part| sources(part, names)),
+    }
 }
 
 /// The calls of an expression that look back, with their places; not those inside of such, which are mistakes.

@@ -6,16 +6,20 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, SchemaRef};
+use arrow::array::{ArrayRef, AsArray as _, BooleanArray};
+use arrow::datatypes::{DataType, Field, Int64Type, SchemaRef, TimestampMillisecondType};
+use arrow::error::ArrowError;
+use datafusion_common::ScalarValue;
 use millstream_catalog::QueryDialect;
 
-use super::join_bounds::{Bounds, of_condition, of_windows};
+use super::join_bounds::{Bounds, check_several, of_condition, of_windows, window_lengths};
 use super::plan_partition::{joined, of_table};
 use super::plan_select::keep;
 use super::prune::{note_columns, renumber};
 use super::syntax::{BinaryOperator, Expr, ExprKind, JoinClause, Select};
 use crate::error::{PlanError, PlanErrorCode, Position};
-use crate::expression::scope::{RowScope, Side, column};
+use crate::expression::kernel::call;
+use crate::expression::scope::{RowScope, Side, column, literal};
 use crate::expression::{Binder, Scope, types};
 use crate::plan::{Join, JoinSide, Lookup, Operator, ScalarExpr, StepInput, with_rowtime};
 
@@ -72,11 +76,15 @@ pub(super) fn join(
     }
     let bounds = match scope.dialect {
         QueryDialect::StreamAnalytics => of_condition(&scope, clause, &conjuncts),
-        QueryDialect::Kinesis => of_windows(select, place),
+        QueryDialect::Kinesis => check_several(select).and_then(|()| of_windows(select, place)),
     };
     let bounds = keep(bounds, errors);
     let condition = keep(condition(&binder, scopes, &conjuncts), errors);
     let (bounds, Condition { keys: [left_keys, right_keys], predicate }) = (bounds?, condition?);
+    let predicate = match scope.dialect {
+        QueryDialect::Kinesis if place > 0 => keep(in_windows(&binder, &scope, (select, place), predicate), errors)?,
+        _ => predicate,
+    };
     let waits = [bounds.high.max(0), bounds.low.saturating_neg().max(0)];
     let given = [bounds.given.max(0), waits[1]];
     let side = |place: usize, keys: Vec<ScalarExpr>| JoinSide {
@@ -131,9 +139,11 @@ fn split<'e>(condition: &'e Expr, parts: &mut Vec<&'e Expr>) {
 
 /// The columns of both sides with their times, and the names of each.
 fn joined_scope(scopes: [&RowScope; 2]) -> RowScope {
-    let (mut fields, mut sides) = (Vec::new(), Vec::new());
+    let (mut fields, mut sides, mut looked_back) = (Vec::new(), Vec::new(), Vec::new());
     for scope in scopes {
         let first = fields.len();
+        let behind = |place: &Option<usize>| place.map(|place| first + place);
+        looked_back.extend(scope.looked_back.iter().map(|(call, place)| (call.clone(), behind(place))));
         fields.extend(columns(scope).into_iter().map(|(name, value)| Field::new(name, value.data_type, true)));
         match scope.sides.as_slice() {
             [] => {
@@ -152,7 +162,7 @@ fn joined_scope(scopes: [&RowScope; 2]) -> RowScope {
         schema,
         visible: 0,
         open,
-        looked_back: Vec::new(),
+        looked_back,
         clocks: Vec::new(),
         records: Vec::new(),
         timed: true,
@@ -183,6 +193,37 @@ fn same_names(scopes: [&RowScope; 2], clause: &JoinClause) -> Option<PlanError> 
         let message = format!("two sources of one join are called `{name}`");
         PlanError::new(PlanErrorCode::Duplicate, clause.right.name.at, message).hint(format!("JOIN {name} AS other"))
     })
+}
+
+/// A condition, with it that each source joined before has the right row's time in its window, where that is the latest. The bounds of
+/// the join hold only what is as late as the pair.
+fn in_windows(
+    binder: &Binder,
+    scope: &RowScope,
+    (select, place): (&Select, usize),
+    mut predicate: Option<ScalarExpr>,
+) -> Result<Option<ScalarExpr>, PlanError> {
+    let at = select.from.joins[place].at;
+    let time = |side: &Side| column(&scope.schema, side.first + side.rows.schema.fields().len() - 1);
+    let Some((right, before)) = scope.sides.split_last() else { return Ok(predicate) };
+    for (side, length) in before.iter().zip(window_lengths(select, place)?).filter(|(side, _)| side.rows.timed) {
+        let length = literal(ScalarValue::Int64(Some(length.unwrap_or(0))));
+        let within = call("within", within, &[time(side), time(right), length], DataType::Boolean);
+        predicate = Some(match predicate {
+            None => within,
+            Some(before) => binder.binary(BinaryOperator::And, before, within, at)?,
+        });
+    }
+    Ok(predicate)
+}
+
+/// Whether a second time is at most so many milliseconds behind a first one.
+fn within(arguments: &[ArrayRef]) -> Result<ArrayRef, ArrowError> {
+    let times = |place: usize| arguments[place].as_primitive::<TimestampMillisecondType>().values();
+    let lengths = arguments[2].as_primitive::<Int64Type>().values();
+    let within = times(0).iter().zip(times(1)).zip(lengths);
+    let within = within.map(|((before, behind), length)| behind.saturating_sub(*before) <= *length);
+    Ok(Arc::new(within.map(Some).collect::<BooleanArray>()))
 }
 
 /// Tells values that are compared from the rest of a condition.

@@ -1,5 +1,6 @@
 //! Who reads whom: statements become sources, steps in topological order, and outputs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
@@ -12,11 +13,11 @@ use super::plan_stream::{declared, target};
 use super::plan_table::Tables;
 use super::prune;
 use super::source::{source, step_scope};
-use super::syntax::{From, Ident, Query, Statement, TypeName};
+use super::syntax::{From, Ident, Query, Statement};
 use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::expression::scope::RowScope;
 use crate::expression::types;
-use crate::plan::{Operator, OutputPlan, Program, SourcePlan, Step, StepInput};
+use crate::plan::{Operator, OutputPlan, Program, SourcePlan, Step, StepInput, is_error_stream, visible};
 
 /// A plan in the making.
 pub(super) struct Planner<'a> {
@@ -35,6 +36,12 @@ pub(super) struct Planner<'a> {
     pub(super) tables: Tables,
     /// Streams being planned, to notice those that read each other.
     open: Vec<String>,
+    /// By the places of pumps their steps, once they are planned.
+    pumped: BTreeMap<usize, Vec<usize>>,
+    /// The pump that is being planned.
+    pump_open: Option<String>,
+    /// The step that holds what goes wrong, where a pump reads it.
+    pub(super) error_step: Option<usize>,
     pub(super) errors: Vec<PlanError>,
     /// Names that stand where inputs do and are none.
     pub(super) missing: Vec<String>,
@@ -70,6 +77,9 @@ impl<'a> Planner<'a> {
             named,
             tables,
             open,
+            pumped: BTreeMap::new(),
+            pump_open: None,
+            error_step: None,
             errors,
             missing,
             unread,
@@ -142,6 +152,7 @@ impl<'a> Planner<'a> {
     // Kinesis: streams, and pumps into them.
 
     fn streams(&mut self, statements: &[Statement]) {
+        self.errors_first(statements);
         for statement in statements {
             match statement {
                 Statement::CreateStream { name, .. } => {
@@ -168,12 +179,10 @@ impl<'a> Planner<'a> {
             return None;
         }
         self.open.push(name.text.clone());
-        let columns = declared(statements, &name.text).flatten();
         let mut written = Vec::new();
-        for statement in statements {
-            let Statement::CreatePump { target, columns: list, query } = statement else { continue };
-            if target.text == name.text {
-                written.extend(self.pump(columns, list.as_deref(), target, query, statements));
+        for (place, statement) in statements.iter().enumerate() {
+            if matches!(statement, Statement::CreatePump { target, .. } if target.text == name.text) {
+                written.extend(self.pump(place, statements));
             }
         }
         self.open.pop();
@@ -185,22 +194,26 @@ impl<'a> Planner<'a> {
         step
     }
 
-    fn pump(
-        &mut self,
-        columns: Option<&[(Ident, TypeName)]>,
-        list: Option<&[Ident]>,
-        into: &Ident,
-        query: &Query,
-        statements: &[Statement],
-    ) -> Vec<usize> {
-        let target = match columns.map(|columns| target(columns, list, into)).transpose() {
-            Ok(target) => target,
+    /// The steps of the pump at a place, which are planned once.
+    pub(super) fn pump(&mut self, place: usize, statements: &[Statement]) -> Vec<usize> {
+        if let Some(steps) = self.pumped.get(&place) {
+            return steps.clone();
+        }
+        let Some(Statement::CreatePump { name, target: into, columns: list, query }) = statements.get(place) else {
+            return Vec::new();
+        };
+        let outer = self.pump_open.replace(name.text.clone());
+        let columns = declared(statements, &into.text).flatten();
+        let steps = match columns.map(|columns| target(columns, list.as_deref(), into)).transpose() {
+            Ok(target) => self.query(query, target.as_ref(), statements).unwrap_or_default(),
             Err(error) => {
                 self.errors.push(error);
-                return Vec::new();
+                Vec::new()
             }
         };
-        self.query(query, target.as_ref(), statements).unwrap_or_default()
+        self.pump_open = outer;
+        self.pumped.insert(place, steps.clone());
+        steps
     }
 
     fn stream_output(&mut self, name: &Ident, step: Option<usize>, statements: &[Statement]) {
@@ -259,7 +272,8 @@ impl<'a> Planner<'a> {
 
     pub(super) fn step(&mut self, inputs: Vec<StepInput>, operator: Operator, schema: SchemaRef) -> usize {
         let id = self.steps.len();
-        self.steps.push(Step { id, name: None, inputs, operator, schema });
+        let pump = self.pump_open.clone();
+        self.steps.push(Step { id, name: None, pump, inputs, operator, schema });
         id
     }
 
@@ -359,6 +373,9 @@ impl<'a> Planner<'a> {
             QueryDialect::Kinesis => {}
         }
         let Some(input) = self.input(&name.text) else {
+            if is_error_stream(self.dialect, &name.text) {
+                return self.error_step.map(StepInput::Step);
+            }
             self.no_input(name, statements);
             return None;
         };
@@ -394,12 +411,6 @@ pub(super) fn into(query: &Query) -> Ident {
     let named = query.selects.iter().find_map(|select| select.into.clone());
     let at = query.selects.first().map_or(Position { line: 1, column: 1 }, |select| select.at);
     named.unwrap_or_else(|| Ident { text: "output".to_owned(), at })
-}
-
-/// A schema without its hidden row time.
-fn visible(schema: &SchemaRef) -> SchemaRef {
-    let fields = &schema.fields()[..schema.fields().len() - 1];
-    Arc::new(Schema::new(fields.to_vec()))
 }
 
 fn describe(dialect: QueryDialect, schema: &Schema) -> String {

@@ -7,7 +7,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion_physical_expr::expressions::Column;
 use millstream_catalog::QueryDialect;
 
-use super::plan_analytic::analytic;
+use super::plan_analytic::{analytic, of_no_source};
 use super::plan_distinct::distinct;
 use super::plan_log::records;
 use super::plan_order::{self, Ordered};
@@ -146,14 +146,14 @@ impl Planner<'_> {
         input: StepInput,
         scope: RowScope,
     ) -> (StepInput, RowScope, Cow<'s, Select>) {
-        let Some((analytic, scope)) = analytic(self.sql, select, &scope, &mut self.errors) else {
+        // Of what is joined they came first, in each of the sources.
+        if self.dialect == QueryDialect::StreamAnalytics && !scope.sides.is_empty() {
+            self.errors.extend(of_no_source(self.sql, select, &scope));
+            return (input, scope, Cow::Borrowed(select));
+        }
+        let Some((analytic, scope)) = analytic(self.sql, select, &scope, &[], &mut self.errors) else {
             return (input, scope, Cow::Borrowed(select));
         };
-        if self.dialect == QueryDialect::StreamAnalytics && !scope.sides.is_empty() {
-            let message = "not supported yet: functions that look back beside a join, of which they come first";
-            let error = PlanError::new(PlanErrorCode::NotSupported, select.from.name.at, message);
-            self.errors.push(error.hint("WITH step AS (SELECT *, LAG(…) OVER (…) AS before FROM source)"));
-        }
         let select = match self.dialect {
             QueryDialect::Kinesis => Cow::Owned(Select { predicate: None, ..select.clone() }),
             QueryDialect::StreamAnalytics => Cow::Borrowed(select),

@@ -45,7 +45,7 @@ pub(super) fn prune(mut program: Program) -> Program {
 fn makes_columns(operator: &Operator) -> bool {
     match operator {
         Operator::Project { .. } | Operator::WindowAggregate(_) | Operator::Union => true,
-        Operator::Sort(_) | Operator::Scored(_) | Operator::PatternMatch(_) => true,
+        Operator::Sort(_) | Operator::Scored(_) | Operator::PatternMatch(_) | Operator::Errors => true,
         Operator::Apply(_) | Operator::Analytic(_) | Operator::Join(_) | Operator::Lookup(_) => false,
     }
 }
@@ -146,7 +146,7 @@ fn each_expression(program: &mut Program, input: StepInput, visit: &mut dyn FnMu
                 let side = &mut lookup.sides[0];
                 side.keys.iter_mut().chain(side.columns.iter_mut().map(|(_, column)| column)).for_each(&mut *visit);
             }
-            Operator::Union => {}
+            Operator::Union | Operator::Errors => {}
         }
     }
 }

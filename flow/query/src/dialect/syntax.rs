@@ -376,7 +376,7 @@ pub(crate) enum Statement {
     /// `CREATE STREAM name (columns)`; `None`: the columns of what is pumped into it.
     CreateStream { name: Ident, columns: Option<Vec<(Ident, TypeName)>> },
     /// `CREATE PUMP … AS INSERT INTO target (columns) SELECT …`.
-    CreatePump { target: Ident, columns: Option<Vec<Ident>>, query: Query },
+    CreatePump { name: Ident, target: Ident, columns: Option<Vec<Ident>>, query: Query },
     /// `CREATE TABLE input (columns)`.
     CreateTable { name: Ident, columns: Vec<(Ident, TypeName)> },
     /// `name AS (SELECT …)` behind `WITH`.

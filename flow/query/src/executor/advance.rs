@@ -82,6 +82,7 @@ impl Executor {
 
     /// The same, but only a part where joins give much; says whether there is more.
     pub(crate) fn advance_some(&mut self, until: Option<i64>) -> Result<(Produced, bool), ExecuteError> {
+        self.begin_read();
         let watermark = self.watermark().max(until.unwrap_or(i64::MIN));
         let mut time = watermark;
         for step in 0..self.program.steps.len() {
@@ -155,16 +156,12 @@ impl Executor {
 
     fn over(&mut self, step: usize, mut rest: Closed) -> Result<(), ExecuteError> {
         let times = self.handed_times(step);
-        if let (Some(windows), Some(first)) = (&self.windows[step], times.first()) {
-            rest.errors.retain(|(end, _)| !windows.is_over(*end, *first));
-        }
         for time in times {
             let Some(windows) = &self.windows[step] else { return Ok(()) };
-            let count = rest.ends.partition_point(|end| windows.is_over(*end, time));
-            if count > 0 {
-                let (before, behind) = rest.split_at(count);
+            let (before, behind) = rest.split(|end| windows.is_over(end, time));
+            rest = behind;
+            if !before.is_empty() {
                 self.handed_before(step, time, |executor| executor.closed(step, before))?;
-                rest = behind;
             }
         }
         self.closed(step, rest)

@@ -83,19 +83,20 @@ impl Executor {
         let mut from = 0;
         while from < rows.num_rows() {
             if self.apply_room.is_used_up() {
-                self.failed(vec![format!("{LEFT_OUT}: {} are not taken apart", rows.num_rows() - from)]);
+                let left_out = format!("{LEFT_OUT}: {} are not taken apart", rows.num_rows() - from);
+                self.note_failed([left_out].iter());
                 break;
             }
             let count = if first_of_several { 1 } else { at_once(rows, from) };
             let piece = rows.slice(from, count);
             from += count;
             let (kept, made, failed) = by_row(&piece, |rows| applied(apply, rows, schema))?;
-            self.failed(failed);
+            self.failed(step, &piece, &failed)?;
             if first_of_several {
                 self.apply_room.of_row = Some((longest(apply, &kept).max(ROWS_MAX), BYTES_MAX));
             }
             let (handed_on, left_out) = self.apply_room.take(&made);
-            self.failed(left_out.into_iter().collect());
+            self.note_failed(left_out.iter());
             let given = self.give(step, &handed_on);
             if first_of_several {
                 self.apply_room.of_row = None;

@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use datafusion_common::DataFusionError;
 
 use super::ExecuteError;
+use super::failure::Failure;
 use crate::plan::{ROWTIME, ScalarExpr, TIMESTAMP, WindowAggregate};
 use crate::script::Batch;
 
@@ -35,7 +36,7 @@ impl Pieces for ArrayRef {
 pub(super) fn by_row<T: Pieces>(
     rows: &RecordBatch,
     compute: impl Fn(&RecordBatch) -> Result<T, DataFusionError>,
-) -> Result<(RecordBatch, T, Vec<String>), ExecuteError> {
+) -> Result<(RecordBatch, T, Vec<Failure>), ExecuteError> {
     let first_error = match compute(rows) {
         Ok(made) => return Ok((rows.clone(), made, Vec::new())),
         Err(DataFusionError::ResourcesExhausted(reason)) => return Err(ExecuteError::TooLarge(reason)),
@@ -52,7 +53,7 @@ pub(super) fn by_row<T: Pieces>(
                 pieces.push(made);
             }
             Err(DataFusionError::ResourcesExhausted(reason)) => return Err(ExecuteError::TooLarge(reason)),
-            Err(error) => errors.push(error.strip_backtrace()),
+            Err(error) => errors.push(Failure { row, reason: error.strip_backtrace() }),
         }
     }
     if errors.is_empty() && pieces.is_empty() {
@@ -70,6 +71,10 @@ pub(super) fn by_row<T: Pieces>(
 
 /// An expression's values, one a row.
 pub(super) fn value(expression: &ScalarExpr, rows: &RecordBatch) -> Result<ArrayRef, DataFusionError> {
+    // One of constants fails without any row, and that is nobody's error.
+    if rows.num_rows() == 0 {
+        return Ok(new_empty_array(&expression.data_type));
+    }
     expression.physical.evaluate(rows)?.into_array(rows.num_rows())
 }
 
@@ -87,7 +92,7 @@ pub(super) fn keep(predicate: Option<&ScalarExpr>, rows: &RecordBatch) -> Result
 }
 
 /// For which rows a predicate is true, and why it could not be computed of others.
-pub(crate) fn true_rows(predicate: &ScalarExpr, rows: &RecordBatch) -> Result<(Vec<bool>, Vec<String>), ExecuteError> {
+pub(crate) fn true_rows(predicate: &ScalarExpr, rows: &RecordBatch) -> Result<(Vec<bool>, Vec<Failure>), ExecuteError> {
     let place = Arc::new(Field::new("$place", DataType::Int64, false));
     let fields = rows.schema().fields().iter().cloned().chain([place]).collect::<Vec<_>>();
     let mut columns = rows.columns().to_vec();

@@ -51,7 +51,7 @@ impl Executor {
             }
             let wanted = plan.values();
             let (_, inputs, failed) = by_row(rows, |rows| values(&wanted, rows))?;
-            self.failed(failed);
+            self.failed(step, rows, &failed)?;
             let Some(state) = &mut self.joins[step] else { continue };
             let (keys, columns) = inputs.columns()[..wanted.len()].split_at(plan.keys.len());
             let added = state.add(side, rowtimes(&inputs), keys, columns);
@@ -67,14 +67,15 @@ impl Executor {
         candidates: &Candidates,
         places: Range<usize>,
     ) -> Result<(), ExecuteError> {
-        let plan = self.program.steps[step].clone();
+        let program = Arc::clone(&self.program);
+        let plan = &program.steps[step];
         let Operator::Join(join) = &plan.operator else { return Ok(()) };
         let [left, right] = join
             .sides
             .each_ref()
             .map(|side| -> Vec<DataType> { side.columns.iter().map(|(_, column)| column.data_type.clone()).collect() });
         for piece in candidates.pieces(places) {
-            let rows = self.piece(join, &plan.schema, [&left, &right], piece)?;
+            let rows = self.piece((step, join), &plan.schema, [&left, &right], piece)?;
             self.give(step, &rows)?;
         }
         Ok(())
@@ -83,7 +84,7 @@ impl Executor {
     /// The rows that come of a piece of candidates.
     fn piece(
         &mut self,
-        join: &Join,
+        (step, join): (usize, &Join),
         schema: &SchemaRef,
         types: [&[DataType]; 2],
         candidates: &[Candidate],
@@ -92,7 +93,7 @@ impl Executor {
         if let Some(predicate) = &join.predicate {
             let pairs = ArrowBatch::try_new(Arc::clone(schema), columns(candidates, &chosen, types))?;
             let (is_true, failed) = true_rows(predicate, &pairs)?;
-            self.failed(failed);
+            self.failed(step, &pairs, &failed)?;
             let mut is_true = is_true.into_iter();
             chosen.iter_mut().filter(|pair| **pair).for_each(|pair| *pair = is_true.next().unwrap_or_default());
         }

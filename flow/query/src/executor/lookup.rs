@@ -55,7 +55,7 @@ fn table(program: &Program, lookup: &Lookup, rows: &ArrowBatch) -> Result<Table,
     let side = &lookup.sides[1];
     let wanted = side.values();
     let (_, made, failed) = by_row(rows, |rows| values(&wanted, rows))?;
-    if let Some(reason) = failed.into_iter().next() {
+    if let Some(reason) = failed.into_iter().next().map(|failure| failure.reason) {
         return Err(ExecuteError::Reference { name: program.references[lookup.reference].name.clone(), reason });
     }
     let (keys, columns) = made.columns()[..wanted.len()].split_at(side.keys.len());
@@ -125,7 +125,7 @@ impl Executor {
         let side = &lookup.sides[0];
         let wanted = side.values();
         let (_, inputs, failed) = by_row(rows, |rows| values(&wanted, rows))?;
-        self.failed(failed);
+        self.failed(step, rows, &failed)?;
         let keys = &inputs.columns()[..side.keys.len()];
         let mut pairs = Pairs::default();
         table.each_match(keys, inputs.num_rows(), |row, found| {
@@ -144,7 +144,7 @@ impl Executor {
             for piece in pairs.pieces() {
                 let joined = piece.joined(&inputs, side.keys.len(), table, schema)?;
                 let (is_true, failed) = true_rows(predicate, &joined)?;
-                self.failed(failed);
+                self.failed(step, &joined, &failed)?;
                 kept.extend(is_true);
             }
             pairs = pairs.only(&kept);

@@ -6,6 +6,7 @@
 mod advance;
 mod apply;
 pub(crate) mod evaluate;
+mod failure;
 mod join;
 pub(crate) mod lookup;
 mod placing;
@@ -40,7 +41,7 @@ pub(crate) const SNAPSHOT_VERSION: u8 = 1;
 
 /// A query at work.
 pub struct Executor {
-    program: Program,
+    program: Arc<Program>,
     order: EventOrder,
     sources: Vec<Source>,
     /// Per step: its windows, or what else it keeps until time has passed.
@@ -64,6 +65,10 @@ pub struct Executor {
     /// Whether what flows was handed on before: it goes to windows, not to outputs.
     again: bool,
     apply_room: apply::Room,
+    /// The step that holds what goes wrong, where something reads that.
+    error_step: Option<usize>,
+    /// Bytes of its rows since a read of a shard, or time, was begun.
+    told_bytes: usize,
     /// Per step: rows that it took, and rows that it gave.
     passed: Vec<(u64, u64)>,
 }
@@ -158,9 +163,9 @@ impl Executor {
         let sources = (0..program.sources.len()).map(source).collect();
         let windows = program.steps.iter().map(|step| Timed::of(&step.operator)).collect();
         let (joins, delays) = (join::states(&program), join::delays(&program));
-        let steps = program.steps.len();
+        let (steps, error_step) = (program.steps.len(), program.error_step());
         Self {
-            program,
+            program: Arc::new(program),
             order,
             sources,
             windows,
@@ -175,6 +180,8 @@ impl Executor {
             withheld: Vec::new(),
             again: false,
             apply_room: apply::Room::default(),
+            error_step,
+            told_bytes: 0,
             passed: vec![(0, 0); steps],
         }
     }
@@ -209,9 +216,24 @@ impl Executor {
         batch: &RecordBatch,
         from: u64,
     ) -> Result<Produced, ExecuteError> {
-        let reading = Reading { from, without: &[], shard, processed: batch.append_time };
-        let decoded = self.sources[source].decoder.decode(batch, reading)?;
+        self.begin_read();
+        let decoded = self.decode(source, shard, batch, from)?;
         self.push_decoded(source, shard, decoded)
+    }
+
+    /// Reads records as [`Executor::push`] does, for [`Executor::push_decoded`].
+    ///
+    /// # Errors
+    /// [`ExecuteError`]: the query cannot go on.
+    pub fn decode(
+        &mut self,
+        source: usize,
+        shard: usize,
+        batch: &RecordBatch,
+        from: u64,
+    ) -> Result<Decoded, ExecuteError> {
+        let reading = Reading { from, without: &[], shard, processed: batch.append_time };
+        Ok(self.sources[source].decoder.decode(batch, reading)?)
     }
 
     /// A decoder of a source's records, to decode on another thread for [`Executor::push_decoded`].
@@ -223,12 +245,7 @@ impl Executor {
     ///
     /// # Errors
     /// [`ExecuteError`]: the query cannot go on.
-    pub(crate) fn push_decoded(
-        &mut self,
-        source: usize,
-        shard: usize,
-        decoded: Decoded,
-    ) -> Result<Produced, ExecuteError> {
+    pub fn push_decoded(&mut self, source: usize, shard: usize, decoded: Decoded) -> Result<Produced, ExecuteError> {
         let handed = self.sources[source].handed[shard];
         if handed == 0 {
             self.take_rows(source, shard, decoded)?;
@@ -242,11 +259,7 @@ impl Executor {
 
     /// Lets decoded records flow.
     fn take_rows(&mut self, source: usize, shard: usize, decoded: Decoded) -> Result<(), ExecuteError> {
-        self.counts.decode_errors += decoded.errors.len() as u64;
-        for error in decoded.errors {
-            let record = Some((source, shard, error.offset));
-            self.produced.errors.push(RowError { record, kind: "unparsable", detail: error.reason });
-        }
+        self.unparsable((source, shard), decoded.errors)?;
         self.counts.rows_in += decoded.rows.num_rows() as u64;
         let rows = self.placed(source, shard, decoded.rows, &decoded.offsets)?;
         if rows.num_rows() > 0 {
@@ -291,7 +304,8 @@ impl Executor {
     /// Passes rows to every step that reads them, and on.
     fn flow(&mut self, from: StepInput, rows: &ArrowBatch) -> Result<(), ExecuteError> {
         for step in 0..self.program.steps.len() {
-            if self.program.steps[step].inputs.contains(&from) {
+            // The error stream is made of what goes wrong in other steps, not of their rows.
+            if self.program.steps[step].inputs.contains(&from) && self.error_step != Some(step) {
                 self.step(step, from, rows)?;
             }
         }
@@ -300,7 +314,8 @@ impl Executor {
 
     fn step(&mut self, step: usize, from: StepInput, rows: &ArrowBatch) -> Result<(), ExecuteError> {
         self.takes(step, rows);
-        let plan = self.program.steps[step].clone();
+        let program = Arc::clone(&self.program);
+        let plan = &program.steps[step];
         match &plan.operator {
             Operator::Union => {
                 let rows = ArrowBatch::try_new(plan.schema.clone(), rows.columns().to_vec())?;
@@ -311,7 +326,7 @@ impl Executor {
                     let rows = keep(predicate.as_ref(), rows)?;
                     columns(wanted, rowtime.as_ref(), &rows, &plan.schema)
                 })?;
-                self.failed(failed);
+                self.failed(step, rows, &failed)?;
                 self.give(step, &made)
             }
             Operator::Apply(apply) => self.apply(step, apply, &plan.schema, rows),
@@ -322,13 +337,15 @@ impl Executor {
             Operator::Scored(scored) => self.wait(step, None, &scored.inputs(), rows),
             Operator::Join(join) => self.add_to_join(step, join, from, rows),
             Operator::Lookup(lookup) => self.look_up(step, lookup, &plan.schema, rows),
+            Operator::Errors => Ok(()),
         }
     }
 
     /// The rows of windows that are over, or those that have waited.
     fn closed(&mut self, step: usize, closed: Closed) -> Result<(), ExecuteError> {
-        let plan = self.program.steps[step].clone();
-        self.failed(closed.errors.into_iter().map(|(_, error)| error).collect());
+        let program = Arc::clone(&self.program);
+        let plan = &program.steps[step];
+        self.failed_groups(step, &closed.errors)?;
         if closed.ends.is_empty() {
             return Ok(());
         }
@@ -351,7 +368,9 @@ impl Executor {
             let groups = keep(having, groups)?;
             columns(wanted, None, &groups, &plan.schema)
         })?;
-        self.failed(failed);
+        let ends = rowtimes(&groups);
+        let failed = failed.into_iter().map(|failure| (ends[failure.row], failure.reason));
+        self.failed_groups(step, &failed.collect::<Vec<_>>())?;
         self.give(step, &made)
     }
 
@@ -368,12 +387,6 @@ impl Executor {
             }
         }
         self.flow(StepInput::Step(step), rows)
-    }
-
-    fn failed(&mut self, errors: Vec<String>) {
-        self.counts.runtime_errors += errors.len() as u64;
-        let error = |detail| RowError { record: None, kind: "failed", detail };
-        self.produced.errors.extend(errors.into_iter().map(error));
     }
 
     /// The state as bytes: the same for the same records and watermark.

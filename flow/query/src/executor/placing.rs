@@ -73,7 +73,7 @@ impl Executor {
         if let Some(substreams) = substreams {
             substreams.sweep(time).map_err(|error| ExecuteError::TooLarge(error.to_string()))?;
         }
-        self.failed(failed);
+        self.note_failed(failed.iter().map(|failure| &failure.reason));
         let mut columns: Vec<ArrayRef> = rows.columns()[..rows.num_columns() - 1].to_vec();
         columns.push(Arc::new(TimestampMillisecondArray::from(times)));
         let rows = ArrowBatch::try_new(rows.schema(), columns)?;

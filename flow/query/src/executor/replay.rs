@@ -95,7 +95,7 @@ mod tests {
     use crate::dialect::{InputSchema, plan};
 
     const BEGIN: i64 = 1_772_600_767_000;
-    const PLANS: [&str; 17] = [
+    const PLANS: [&str; 18] = [
         "SELECT g, SUM(n) AS n INTO sums FROM i GROUP BY g, TumblingWindow(second, 7); SELECT n INTO singles FROM i",
         "SELECT g, SUM(n) AS n INTO sums FROM i TIMESTAMP BY t GROUP BY g, HoppingWindow(second, 12, 4)",
         "WITH a AS (SELECT g, SUM(n) AS n FROM i TIMESTAMP BY t WHERE n > 1 GROUP BY g, TumblingWindow(second, 5)),
@@ -133,6 +133,12 @@ mod tests {
          SELECT STREAM * FROM TABLE(RANDOM_CUT_FOREST(CURSOR(SELECT STREAM \"n\" FROM \"i\"), 3, 10, 40, 2))",
         "CREATE STREAM O (ITEM BIGINT, C BIGINT); CREATE PUMP P AS INSERT INTO O
          SELECT STREAM * FROM TABLE(TOP_K_ITEMS_TUMBLING(CURSOR(SELECT STREAM * FROM \"i\"), 'n', 2, 4))",
+        "CREATE STREAM S (N BIGINT); CREATE PUMP A AS INSERT INTO S SELECT STREAM 1 / (\"n\" - 4) FROM \"i\";
+         CREATE STREAM G (N BIGINT); CREATE PUMP B AS INSERT INTO G
+         SELECT STREAM 1 / (SUM(\"n\") - 7) FROM \"i\" GROUP BY STEP(\"i\".ROWTIME BY INTERVAL '3' SECOND);
+         CREATE STREAM E (P VARCHAR(8)); CREATE PUMP C AS INSERT INTO E SELECT STREAM PUMP_NAME FROM error_stream;
+         CREATE STREAM O (P VARCHAR(8), N BIGINT); CREATE PUMP D AS INSERT INTO O
+         SELECT STREAM e.PUMP_NAME, COUNT(*) FROM error_stream AS e GROUP BY e.PUMP_NAME, STEP(e.ROWTIME BY INTERVAL '5' SECOND)",
     ];
 
     fn executor(sql: &str, policy: OrderPolicy) -> Executor {

@@ -43,7 +43,8 @@ impl Timed {
             | Operator::Apply(_)
             | Operator::Union
             | Operator::Join(_)
-            | Operator::Lookup(_) => false,
+            | Operator::Lookup(_)
+            | Operator::Errors => false,
         }
     }
 
@@ -155,7 +156,7 @@ impl Executor {
             let rows = keep(predicate, rows)?;
             evaluate::values(wanted, &rows)
         })?;
-        self.failed(failed);
+        self.failed(step, rows, &failed)?;
         let columns = &inputs.columns()[..wanted.len()];
         self.windows[step].as_mut().map_or(Ok(()), |kept| kept.add_rows(rowtimes(&inputs), columns))
     }
@@ -172,7 +173,7 @@ impl Executor {
             let rows = keep(aggregate.predicate.as_ref(), rows)?;
             evaluate::values(&wanted, &rows)
         })?;
-        self.failed(failed);
+        self.failed(step, rows, &failed)?;
         if inputs.num_rows() == 0 {
             return Ok(());
         }

@@ -49,7 +49,7 @@ pub(super) fn lines(text: &mut String, program: &Program) {
     } else {
         line(text, "state, at most; beyond it the query stops and says so");
         bounds.iter().for_each(|bound| line(text, &format!("  {bound}")));
-        line(text, "  all of it with a part of the results: one transaction of 16 MiB");
+        line(text, "  all of it: 1 GiB in a checkpoint, of which only what changed is written");
     }
     line(
         text,

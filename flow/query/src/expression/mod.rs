@@ -37,6 +37,7 @@ use crate::dialect::interval::unit_millis;
 use crate::dialect::syntax::{BinaryOperator, Expr, ExprKind, Ident, Literal};
 use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::plan::{ScalarExpr, TIMESTAMP, VALUE};
+use crate::value::one_of::one_of;
 
 /// Makes expressions out of syntax.
 pub(crate) struct Binder<'a> {
@@ -197,6 +198,11 @@ impl<'a> Binder<'a> {
     fn in_list(&self, operand: &Expr, list: &[Expr], negated: bool) -> Result<ScalarExpr, PlanError> {
         let mut value = self.bind(operand)?;
         let items = self.all(list)?;
+        if value.data_type == VALUE
+            && let Some(listed) = one_of(&value, &items)
+        {
+            return if negated { self.not(listed) } else { Ok(listed) };
+        }
         if std::iter::once(&value).chain(&items).any(|value| value.data_type == VALUE) {
             let equal = |item| self.binary(BinaryOperator::Equal, value.clone(), item, operand.at);
             let any = self.any(items.into_iter().map(equal).collect::<Result<_, _>>()?, operand.at)?;

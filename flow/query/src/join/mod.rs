@@ -99,8 +99,7 @@ impl StreamJoin {
             }
             values.clear();
             columns.iter().for_each(|column| encode_exact(column, row, &mut values));
-            let key = matchable.then(|| encoded.row(row).into());
-            let row = Row::new(time, key, values.as_slice().into());
+            let row = Row::new(time, matchable.then(|| encoded.row(row)), &values);
             self.held += row.weight();
             self.waiting.entry(time).or_default()[side].push(Arc::new(row));
         }

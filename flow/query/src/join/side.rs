@@ -19,25 +19,34 @@ const HASH: FixedState = FixedState::with_seed(0);
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(super) time: i64,
-    /// Rows of the same bytes match; `None`: it matches nothing, one of its keys is NULL.
-    key: Option<Box<[u8]>>,
-    /// Its columns, each value as it came.
-    values: Box<[u8]>,
+    /// Its key, if it has one, then its columns, each value as it came.
+    bytes: Box<[u8]>,
+    /// How long the key is. Rows of the same key match; `None`: it matches nothing, one of its keys is NULL.
+    key: Option<u32>,
+    /// The key's hash.
+    hash: u64,
     matched: AtomicBool,
 }
 
 impl Row {
-    pub(super) fn new(time: i64, key: Option<Box<[u8]>>, values: Box<[u8]>) -> Self {
-        Self { time, key, values, matched: AtomicBool::new(false) }
+    /// A row of less than 4 GiB.
+    pub(super) fn new(time: i64, key: Option<&[u8]>, values: &[u8]) -> Self {
+        let hash = key.map_or(0, |key| HASH.hash_one(key));
+        let bytes = [key.unwrap_or_default(), values].concat().into();
+        Self { time, bytes, key: key.map(|key| key.len() as u32), hash, matched: AtomicBool::new(false) }
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        self.key.map(|length| &self.bytes[..length as usize])
     }
 
     pub(super) fn values(&self) -> &[u8] {
-        &self.values
+        &self.bytes[self.key.unwrap_or_default() as usize..]
     }
 
     /// What it costs, in rows.
     pub(super) fn weight(&self) -> usize {
-        1 + (self.values.len() + self.key.as_ref().map_or(0, |key| key.len())) / ROW_BYTES
+        1 + self.bytes.len() / ROW_BYTES
     }
 
     pub(super) fn is_matched(&self) -> bool {
@@ -49,22 +58,22 @@ impl Row {
     }
 
     pub(super) fn write(&self, writer: &mut Writer) {
-        writer.bytes(self.key.as_ref().map_or(&[], |_| &[1]));
-        writer.bytes(self.key.as_deref().unwrap_or_default());
-        writer.bytes(&self.values);
+        writer.bytes(self.key.map_or(&[], |_| &[1]));
+        writer.bytes(self.key().unwrap_or_default());
+        writer.bytes(self.values());
     }
 
     pub(super) fn read(time: i64, reader: &mut Reader<'_>) -> Result<Self, StateError> {
         let keyed = !reader.bytes()?.is_empty();
         let key = reader.bytes()?;
-        Ok(Self::new(time, keyed.then(|| key.into()), reader.bytes()?.into()))
+        Ok(Self::new(time, keyed.then_some(key), reader.bytes()?))
     }
 }
 
 /// By time, then by value.
 impl Ord for Row {
     fn cmp(&self, other: &Self) -> Ordering {
-        (self.time, &self.values, &self.key).cmp(&(other.time, &other.values, &other.key))
+        (self.time, self.values(), self.key()).cmp(&(other.time, other.values(), other.key()))
     }
 }
 
@@ -82,6 +91,20 @@ impl PartialEq for Row {
 
 impl Eq for Row {}
 
+/// The rows of a key, oldest first; never empty.
+struct OfKey {
+    /// Beside them, since the rows are elsewhere in memory.
+    hash: u64,
+    rows: VecDeque<Arc<Row>>,
+}
+
+impl OfKey {
+    /// Whether they match a row by key.
+    fn is_of(&self, row: &Row) -> bool {
+        self.hash == row.hash && self.rows.front().is_some_and(|first| first.key() == row.key())
+    }
+}
+
 /// The rows of one side that the watermark has passed.
 pub(super) struct Side {
     /// How long a row is kept: the last instant at which a row of the other side may match it is so long after it.
@@ -90,8 +113,7 @@ pub(super) struct Side {
     pub(super) unmatched_ms: Option<i64>,
     /// All rows, oldest first.
     rows: VecDeque<Arc<Row>>,
-    /// Rows of a key, oldest first; never empty.
-    keys: HashTable<VecDeque<Arc<Row>>>,
+    keys: HashTable<OfKey>,
     /// What the rows cost.
     pub(super) held: usize,
 }
@@ -117,13 +139,12 @@ impl Side {
     /// Keeps a row that is not older than those that are kept.
     pub(super) fn keep(&mut self, row: Arc<Row>) {
         self.held += row.weight();
-        if let Some(key) = &row.key {
-            let hash = HASH.hash_one(&**key);
-            match self.keys.find_mut(hash, |rows| of_key(rows, key)) {
-                Some(rows) => rows.push_back(Arc::clone(&row)),
+        if row.key.is_some() {
+            match self.keys.find_mut(row.hash, |of_key| of_key.is_of(&row)) {
+                Some(of_key) => of_key.rows.push_back(Arc::clone(&row)),
                 None => {
-                    let rows = VecDeque::from([Arc::clone(&row)]);
-                    self.keys.insert_unique(hash, rows, |rows| HASH.hash_one(key_of(rows)));
+                    let of_key = OfKey { hash: row.hash, rows: VecDeque::from([Arc::clone(&row)]) };
+                    self.keys.insert_unique(row.hash, of_key, |of_key| of_key.hash);
                 }
             }
         }
@@ -132,8 +153,10 @@ impl Side {
 
     /// Visits the rows that another side's row matches by key and whose times are between two, both included.
     pub(super) fn each_match(&self, row: &Row, near: (i64, i64), mut visit: impl FnMut(&Arc<Row>)) {
-        let Some(key) = &row.key else { return };
-        let Some(rows) = self.keys.find(HASH.hash_one(&**key), |rows| of_key(rows, key)) else { return };
+        if row.key.is_none() {
+            return;
+        }
+        let Some(OfKey { rows, .. }) = self.keys.find(row.hash, |of_key| of_key.is_of(row)) else { return };
         let first = rows.partition_point(|other| other.time < near.0);
         rows.range(first..).take_while(|other| other.time <= near.1).for_each(&mut visit);
     }
@@ -143,12 +166,13 @@ impl Side {
         self.first_end().filter(|end| *end <= instant)?;
         let row = self.rows.pop_front()?;
         self.held -= row.weight();
-        if let Some(key) = &row.key
-            && let Ok(mut found) = self.keys.find_entry(HASH.hash_one(&**key), |rows| of_key(rows, key))
+        // Rows of a key are in the order of all rows, so it is the first of its key.
+        let is_first = |of_key: &OfKey| of_key.rows.front().is_some_and(|first| Arc::ptr_eq(first, &row));
+        if row.key.is_some()
+            && let Ok(mut found) = self.keys.find_entry(row.hash, is_first)
         {
-            // Rows of a key are in the order of all rows, so it is the first of its key.
-            found.get_mut().pop_front();
-            if found.get().is_empty() {
+            found.get_mut().rows.pop_front();
+            if found.get().rows.is_empty() {
                 found.remove();
             }
         }
@@ -179,12 +203,4 @@ impl Side {
         }
         Ok(())
     }
-}
-
-fn key_of(rows: &VecDeque<Arc<Row>>) -> &[u8] {
-    rows.front().and_then(|row| row.key.as_deref()).unwrap_or_default()
-}
-
-fn of_key(rows: &VecDeque<Arc<Row>>, key: &[u8]) -> bool {
-    key_of(rows) == key
 }

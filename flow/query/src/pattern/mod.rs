@@ -207,7 +207,7 @@ impl PatternMatch {
             let matches = RecordBatch::try_new(Arc::clone(&self.plan.schema), columns)?;
             let (is_true, failed) = true_rows(condition, &matches)?;
             // What is wrong with a row is told once, on however many ways it was looked at.
-            errors.extend(failed.into_iter().next().map(|error| (time, error)));
+            errors.extend(failed.into_iter().next().map(|failure| (time, failure.reason)));
             ways.into_iter().zip(is_true).for_each(|(way, is_true)| fits[way] = is_true);
         }
         Ok(fits)

@@ -71,10 +71,12 @@ impl Step {
                 let chooses = lookup.predicate.as_ref().is_some_and(|predicate| reads(predicate, &columns));
                 (chooses || lookup.sides[0].keys.iter().any(looks_back), columns)
             }
-            // In which order rows go on hangs on the rows around them, and so do models and matches.
-            Operator::Sort(_) | Operator::Scored(_) | Operator::PatternMatch(_) | Operator::Join(_) => {
-                (true, Vec::new())
-            }
+            // In which order rows go on hangs on the rows around them, and so do models and matches, and groups that fail.
+            Operator::Sort(_)
+            | Operator::Scored(_)
+            | Operator::PatternMatch(_)
+            | Operator::Join(_)
+            | Operator::Errors => (true, Vec::new()),
         };
         // What a table adds and the time of a row do not look back.
         columns.resize(self.schema.fields().len(), false);

@@ -58,7 +58,9 @@ impl Binding {
         let loaded = references.load(&definition.name, &references_read, from).await?;
         let followed = loaded.iter().filter_map(|loaded| Followed::of(loaded).transpose()).collect::<Result<_, _>>()?;
         let (dialect, sql) = (definition.dialect, definition.sql.clone());
-        let (program, tables) = busy(move || planned(dialect, &sql, &functions, schemas, &loaded)).await??;
+        let outputs: Vec<String> = definition.outputs.iter().map(|output| output.name.clone()).collect();
+        let plan = move || planned(dialect, &sql, (&functions, &outputs), schemas, &loaded);
+        let (program, tables) = busy(plan).await??;
         if definition.event_order.late_tolerance_ms == EventOrder::LATE_WITHOUT_LIMIT
             && program.sources.iter().any(|source| !source.timelines.is_empty())
         {
@@ -127,7 +129,7 @@ pub(super) async fn known(
 fn planned(
     dialect: QueryDialect,
     sql: &str,
-    functions: &[QueryFunction],
+    (functions, outputs): (&[QueryFunction], &[String]),
     mut schemas: Vec<InputSchema>,
     loaded: &[Loaded],
 ) -> Result<(Program, Tables), QueryError> {
@@ -137,6 +139,7 @@ fn planned(
         }
     }
     let program = plan_with(dialect, sql, &schemas, functions).map_err(QueryError::Plan)?;
+    let program = program.with_error_output(outputs.iter().map(String::as_str));
     let mut rows = Vec::with_capacity(program.references.len());
     for plan in &program.references {
         let found = loaded.iter().find(|loaded| loaded.input.name == plan.name);

@@ -1,4 +1,5 @@
-//! What is kept of a query at work: positions and state, in one value under the query's name.
+//! What is kept of a query at work: positions and state, in one value under the query's name. Large state stands beside it in pieces
+//! ([`super::pieces`]).
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -8,6 +9,7 @@ use millstream_storage::{Keyspace, Storage, StorageError, Transaction};
 use millstream_types::Millis;
 
 use super::delivery::growth::ObjectPlace;
+use super::pieces::{Change, Pieces, listed};
 use crate::executor::state::{Reader, StateError, Writer};
 
 /// The first byte of a checkpoint. What comes before the state is the same in all later versions: another binary may not
@@ -19,6 +21,9 @@ const SECOND_VERSION: u8 = 2;
 
 /// The version that knew positions, the text and state only.
 const FIRST_VERSION: u8 = 1;
+
+/// As many pieces of state are written, or looked at, together: each has 1 MiB at most, a transaction 16.
+const PIECES_TOGETHER: usize = 8;
 
 /// Positions and state of a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +38,7 @@ pub(super) struct Checkpoint {
     pub(super) begun: BTreeMap<u64, u64>,
     /// Where records are read again: rows of records before this offset are handed on, by log.
     pub(super) handed: BTreeMap<u64, u64>,
-    /// The executor's snapshot.
+    /// The executor's snapshot, as it was read; what is written is given apart.
     pub(super) state: Vec<u8>,
     /// By output, the times before which each of the steps that it holds rows of had handed on everything
     /// ([`crate::executor::Executor::given`]): another plan may be further behind `emitted`, or less far.
@@ -56,7 +61,8 @@ impl Default for Checkpoint {
 }
 
 impl Checkpoint {
-    fn encode(&self) -> Vec<u8> {
+    /// As it is written, with what stands in it of the state.
+    fn encode(&self, state: &[u8]) -> Vec<u8> {
         let mut writer = Writer(vec![VERSION]);
         writer.int(self.plan.cast_signed());
         writer.int(self.emitted);
@@ -67,7 +73,7 @@ impl Checkpoint {
                 writer.int(offset.cast_signed());
             }
         }
-        writer.bytes(&self.state);
+        writer.bytes(state);
         writer.count(self.given.len());
         for (output, times) in &self.given {
             writer.bytes(output.as_bytes());
@@ -120,26 +126,68 @@ fn offsets(reader: &mut Reader<'_>) -> Result<BTreeMap<u64, u64>, StateError> {
 pub(super) struct Checkpoints {
     storage: Storage,
     keyspace: Keyspace,
+    /// Pieces of state: the query's name, `/` and the piece's number.
+    pieces: Keyspace,
 }
 
 impl Checkpoints {
     pub(super) fn new(storage: Storage) -> Self {
-        Self { storage, keyspace: Keyspace::new("query/checkpoint") }
+        Self { storage, keyspace: Keyspace::new("query/checkpoint"), pieces: Keyspace::new("query/state") }
     }
 
-    /// A query's checkpoint. Works off the async workers.
-    pub(super) async fn load(&self, query: &str) -> Result<Option<Checkpoint>, StorageError> {
-        let Some(bytes) = self.get(query.to_owned()).await? else { return Ok(None) };
-        let damaged = |error: StateError| StorageError::Damaged {
+    /// A query's checkpoint with the pieces of its state. Removes what a crash left of a later one. Works off the async workers.
+    pub(super) async fn load(&self, query: &str) -> Result<Option<(Checkpoint, Pieces)>, StorageError> {
+        let (store, name) = (self.clone(), query.to_owned());
+        let loaded = blocking(move || store.load_now(&name)).await?;
+        let next = loaded.as_ref().map_or(0, |(_, pieces)| pieces.next());
+        self.remove_pieces(query, next).await?;
+        Ok(loaded)
+    }
+
+    fn load_now(&self, query: &str) -> Result<Option<(Checkpoint, Pieces)>, StorageError> {
+        let damaged = |detail: String| StorageError::Damaged {
             file: format!("checkpoint of query {query}"),
             position: 0,
-            detail: error.to_string(),
+            detail,
         };
-        Checkpoint::decode(&bytes).map(Some).map_err(damaged)
+        let unreadable = |error: StateError| damaged(error.to_string());
+        let Some(bytes) = self.storage.get(&self.keyspace, query.as_bytes())? else { return Ok(None) };
+        let mut checkpoint = Checkpoint::decode(&bytes).map_err(unreadable)?;
+        let Some((next, numbers)) = listed(&checkpoint.state).map_err(unreadable)? else {
+            return Ok(Some((checkpoint, Pieces::default())));
+        };
+        let mut found = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            let piece = self.storage.get(&self.pieces, &piece_key(query, number))?;
+            found.push((number, piece.ok_or_else(|| damaged(format!("the piece {number} of its state is missing")))?));
+        }
+        let (pieces, state) = Pieces::of(next, found);
+        checkpoint.state = state;
+        Ok(Some((checkpoint, pieces)))
     }
 
-    pub(super) fn save(&self, query: &str, checkpoint: &Checkpoint, transaction: &mut Transaction) {
-        transaction.put(&self.keyspace, query.as_bytes().to_vec(), checkpoint.encode());
+    /// Writes pieces of a checkpoint that is still to be saved, in transactions of their own.
+    pub(super) async fn write_ahead(&self, query: &str, pieces: &[(u64, Bytes)]) -> Result<(), StorageError> {
+        for together in pieces.chunks(PIECES_TOGETHER) {
+            let mut transaction = Transaction::new();
+            self.put_pieces(query, together, &mut transaction);
+            self.storage.commit(transaction).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn put_pieces(&self, query: &str, pieces: &[(u64, Bytes)], transaction: &mut Transaction) {
+        for (number, bytes) in pieces {
+            transaction.put(&self.pieces, piece_key(query, *number), bytes.clone());
+        }
+    }
+
+    /// Adds a checkpoint with what is kept of its state to a transaction; the pieces that it lists are there or in it.
+    pub(super) fn save(&self, query: &str, checkpoint: &Checkpoint, change: &Change, transaction: &mut Transaction) {
+        transaction.put(&self.keyspace, query.as_bytes().to_vec(), checkpoint.encode(&change.stored));
+        for number in &change.gone {
+            transaction.delete(&self.pieces, piece_key(query, *number));
+        }
     }
 
     /// Keeps how far an output's rows are delivered.
@@ -178,7 +226,28 @@ impl Checkpoints {
         let mut transaction = Transaction::new();
         transaction.delete(&self.keyspace, query.as_bytes().to_vec());
         self.storage.commit(transaction).await?;
-        Ok(())
+        self.remove_pieces(query, 0).await
+    }
+
+    /// Removes the pieces of a query's state from a number on, of which no checkpoint lists any.
+    async fn remove_pieces(&self, query: &str, from: u64) -> Result<(), StorageError> {
+        loop {
+            let (store, first, end) = (self.clone(), piece_key(query, from), format!("{query}0"));
+            // Some at a time: a scan gives their bytes, too.
+            let scan = move || {
+                let range = (Bound::Included(&first[..]), Bound::Excluded(end.as_bytes()));
+                store.storage.scan(&store.pieces, range, false, PIECES_TOGETHER)
+            };
+            let found = blocking(scan).await?;
+            if found.is_empty() {
+                return Ok(());
+            }
+            let mut transaction = Transaction::new();
+            found.into_iter().for_each(|(key, _)| {
+                transaction.delete(&self.pieces, key);
+            });
+            self.storage.commit(transaction).await?;
+        }
     }
 
     /// Adds the removal of all that is kept of a query to a transaction, of outputs that it has no more, too.
@@ -191,8 +260,7 @@ impl Checkpoints {
             let range = (Bound::Included(first.as_bytes()), Bound::Excluded(end.as_bytes()));
             store.storage.scan(&store.keyspace, range, false, usize::MAX)
         };
-        let found = tokio::task::spawn_blocking(scan).await.map_err(|_| StorageError::Closed)??;
-        for (key, _) in found {
+        for (key, _) in blocking(scan).await? {
             transaction.delete(&self.keyspace, key);
         }
         Ok(())
@@ -200,10 +268,20 @@ impl Checkpoints {
 
     async fn get(&self, key: String) -> Result<Option<Bytes>, StorageError> {
         let store = self.clone();
-        tokio::task::spawn_blocking(move || store.storage.get(&store.keyspace, key.as_bytes()))
-            .await
-            .map_err(|_| StorageError::Closed)?
+        blocking(move || store.storage.get(&store.keyspace, key.as_bytes())).await
     }
+}
+
+/// Something that may wait for the disk, on a thread that may.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
+) -> Result<T, StorageError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| StorageError::Closed)?
+}
+
+/// Query names have no `/`.
+fn piece_key(query: &str, number: u64) -> Vec<u8> {
+    [query.as_bytes(), b"/", &number.to_be_bytes()].concat()
 }
 
 /// Query names have no `/`.
@@ -226,19 +304,74 @@ mod tests {
             state: vec![1, 2, 3],
             given: BTreeMap::from([("out".to_owned(), vec![-7, 9]), ("other".to_owned(), Vec::new())]),
         };
-        assert_eq!(Checkpoint::decode(&checkpoint.encode()), Ok(checkpoint.clone()));
-        let mut later = checkpoint.encode();
+        assert_eq!(Checkpoint::decode(&checkpoint.encode(&checkpoint.state)), Ok(checkpoint.clone()));
+        let mut later = checkpoint.encode(&checkpoint.state);
         later[0] = VERSION + 1;
         assert_eq!(Checkpoint::decode(&later), Ok(checkpoint.clone()), "the places of a later version are found");
-        for broken in [&[][..], &[9, 9], &checkpoint.encode()[..20]] {
+        for broken in [&[][..], &[9, 9], &checkpoint.encode(&checkpoint.state)[..20]] {
             assert_eq!(Checkpoint::decode(broken), Err(StateError));
         }
+    }
+
+    /// Bytes without a pattern, so that they are pieces.
+    fn noise(seed: u64, length: usize) -> Vec<u8> {
+        let numbers =
+            (0..length as u64 / 8).map(|place| (seed + place).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(31));
+        numbers.flat_map(|number| number.wrapping_mul(0xBF58_476D_1CE4_E5B9).to_be_bytes()).collect()
+    }
+
+    async fn save(store: &Checkpoints, positions: u64, change: &Change) {
+        let checkpoint = Checkpoint { positions: BTreeMap::from([(1, positions)]), ..Checkpoint::default() };
+        let mut transaction = Transaction::new();
+        store.save("q", &checkpoint, change, &mut transaction);
+        store.storage.commit(transaction).await.unwrap();
+    }
+
+    /// What a crash leaves of a later checkpoint counts for nothing, whatever was written of it.
+    #[tokio::test]
+    async fn state_in_pieces_is_that_of_the_checkpoint_that_lists_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = millstream_storage::StorageOptions::new(folder.path());
+        let open = || {
+            let clock = std::sync::Arc::new(millstream_types::SystemClock);
+            Checkpoints::new(Storage::open(options.clone(), clock).unwrap().0)
+        };
+        let store = open();
+        let first = Pieces::default().change(noise(1, 24 << 20)).unwrap();
+        store.write_ahead("q", &first.new).await.unwrap();
+        save(&store, 10, &first).await;
+        let mut state = noise(1, 24 << 20);
+        state.splice(5_000_000..5_000_000, noise(9, 2 << 20));
+        let second = first.pieces.change(state.clone()).unwrap();
+        store.write_ahead("q", &second.new).await.unwrap();
+        store.storage.close().unwrap();
+        drop(store);
+
+        let store = open();
+        let (checkpoint, pieces) = store.load("q").await.unwrap().unwrap();
+        assert_eq!((checkpoint.positions[&1], checkpoint.state), (10, noise(1, 24 << 20)));
+        let lost = piece_key("q", second.new[0].0);
+        assert_eq!(store.storage.get(&store.pieces, &lost).unwrap(), None, "what nothing lists is removed");
+
+        let second = pieces.change(state.clone()).unwrap();
+        assert!(second.new.len() < 16, "only what changed is written");
+        store.write_ahead("q", &second.new).await.unwrap();
+        save(&store, 20, &second).await;
+        store.storage.close().unwrap();
+        drop(store);
+        let store = open();
+        let (checkpoint, _) = store.load("q").await.unwrap().unwrap();
+        assert_eq!((checkpoint.positions[&1], checkpoint.state), (20, state));
+        store.forget_positions("q").await.unwrap();
+        assert!(store.load("q").await.unwrap().is_none());
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        assert_eq!(store.storage.scan(&store.pieces, all, false, 1).unwrap(), []);
     }
 
     #[test]
     fn checkpoints_of_the_second_version_are_read() {
         let checkpoint = Checkpoint { plan: 4, emitted: 3, state: vec![1], ..Checkpoint::default() };
-        let mut written = checkpoint.encode();
+        let mut written = checkpoint.encode(&checkpoint.state);
         written[0] = SECOND_VERSION;
         written.truncate(written.len() - no_given().len());
         assert_eq!(Checkpoint::decode(&written), Ok(checkpoint));

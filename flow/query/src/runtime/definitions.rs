@@ -262,6 +262,7 @@ impl Queries {
                 let mut transaction = Transaction::new();
                 engine.shared.checkpoints.remove(&definition.name, &mut transaction).await?;
                 engine.shared.catalog.queries.delete(&definition.name, transaction).await?;
+                engine.shared.checkpoints.forget_positions(&definition.name).await?;
                 engine.remove_streams(|query| query == definition.name).await
             })
             .await

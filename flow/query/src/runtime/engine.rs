@@ -235,7 +235,8 @@ impl Queries {
         let running = Arc::new(Running::new(&definition, self.shared.insight.clone(), Arc::clone(&self.shared.clock)));
         let (stop, stopped) = watch::channel(false);
         let mut handles = Vec::new();
-        for output in crate::dialect::output_names(definition.dialect, &definition.sql) {
+        let outputs = crate::dialect::output_names(definition.dialect, &definition.sql, &definition.outputs);
+        for output in outputs {
             let target = definition.outputs.iter().find(|found| found.name.eq_ignore_ascii_case(&output));
             if let Some(QueryOutput { target: OutputTarget::Stream { .. }, .. }) = target {
                 continue;

@@ -257,7 +257,8 @@ fn replaced(batch: &RecordBatch, processed: &HashMap<u64, Processed>, function: 
                     }
                     _ => None,
                 };
-                failed.extend(reason.map(|reason| DecodeError { offset: record.offset, reason }));
+                let of_record = (record.offset, batch.append_time);
+                failed.extend(reason.map(|reason| DecodeError::new(of_record, record.data, reason)));
                 &[]
             }
         };

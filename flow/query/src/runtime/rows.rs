@@ -48,11 +48,29 @@ fn object(rows: &RecordBatch, columns: &[(String, usize)], row: usize, dialect: 
         object.push(b':');
         match untyped(rows.column(*column), row) {
             Some(json) => object.extend_from_slice(json.as_bytes()),
-            None => object.extend_from_slice(value(rows, *column, row, dialect).to_string().as_bytes()),
+            // Writing to memory cannot fail.
+            None => drop(write_value(&mut object, rows.column(*column), row, dialect)),
         }
     }
     object.push(b'}');
     object
+}
+
+/// Adds a value of a column that has a type, as [`value`] is written.
+fn write_value(text: &mut Vec<u8>, array: &ArrayRef, row: usize, dialect: QueryDialect) -> serde_json::Result<()> {
+    if array.is_null(row) {
+        return serde_json::to_writer(text, &Value::Null);
+    }
+    match array.data_type() {
+        DataType::Int64 => serde_json::to_writer(text, &array.as_primitive::<Int64Type>().value(row)),
+        DataType::Float64 => serde_json::to_writer(text, &array.as_primitive::<Float64Type>().value(row)),
+        DataType::Boolean => serde_json::to_writer(text, &array.as_boolean().value(row)),
+        DataType::Timestamp(..) => {
+            serde_json::to_writer(text, &time(array.as_primitive::<TimestampMillisecondType>().value(row), dialect))
+        }
+        DataType::Utf8 => serde_json::to_writer(text, array.as_string::<i32>().value(row)),
+        _ => serde_json::to_writer(text, &Value::Null),
+    }
 }
 
 /// A text by which a row is told from the others of its window: its texts, joined.

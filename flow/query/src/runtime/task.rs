@@ -4,12 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::error::ArrowError;
-use bytes::Bytes;
 use futures_util::future::try_join_all;
 use millstream_catalog::{InputProcessor, OutputTarget, QueryDefinition, ShardDefinition, StreamDefinition};
 use millstream_insight::{Insight, Step};
-use millstream_storage::Transaction;
-use millstream_stream::{StagedPut, StreamError, Streams};
+use millstream_stream::{StreamError, Streams};
 use millstream_types::{CheckRole, LogId, Millis, RoleUse};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -17,18 +15,20 @@ use tokio::time::Instant;
 use super::binding::{Binding, Look};
 use super::busy::busy;
 use super::checkpoint::{Checkpoint, Checkpoints};
-use super::encoded::{self, Encoded};
 use super::error::QueryError;
+use super::pieces::Pieces;
 use super::processing::{Processing, ProcessingBatch, ToDecode, not_processed};
 use super::reference::References;
 use super::status::Running;
 use crate::decode::{Decoded, Decoder, Reading};
 use crate::error::PlanErrorCode;
 use crate::executor::{ExecuteError, Executor, Produced};
-use crate::plan::Program;
 
 /// Bytes read of a shard before its rows are computed.
 const STEP_BYTES: usize = 1 << 20;
+
+/// The same where each record may make a row of the error stream, which is several times as long.
+const TOLD_STEP_BYTES: usize = 256 << 10;
 
 /// Bytes of rows from which on they are committed before another shard is read: one transaction holds 16 MiB of them as they
 /// are written, which may be several times what they take as columns.
@@ -36,9 +36,6 @@ const COMMIT_BYTES: usize = 2 << 20;
 
 /// How long a query looks away when there is nothing to read: windows end without records, too.
 const LOOK: Duration = Duration::from_millis(50);
-
-/// How often progress is kept when no window ends.
-const KEEP: Duration = Duration::from_secs(1);
 
 /// First and longest wait before a query that failed begins again from its checkpoint.
 const RETRY_WAITS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
@@ -61,14 +58,28 @@ pub(super) struct Task {
 pub(super) struct Work {
     pub(super) binding: Binding,
     /// Not there while a step is computed on another thread.
-    executor: Option<Executor>,
+    pub(super) executor: Option<Executor>,
     /// By source and shard; not there while a step is decoded on another thread.
     decoders: Vec<Vec<Option<Decoder>>>,
-    checkpoint: Checkpoint,
-    kept: Instant,
+    pub(super) checkpoint: Checkpoint,
+    /// The pieces of its state that are written.
+    pub(super) pieces: Pieces,
+    /// What was produced and waits for the next commit.
+    held: Produced,
+    pub(super) kept: Instant,
+    /// How long what is produced may wait for the next commit.
+    pub(super) rest: Duration,
     /// When newer versions of reference data were looked for.
     pub(super) followed: Instant,
-    moved: bool,
+    pub(super) moved: bool,
+}
+
+/// A query bound to its streams, and where it goes on.
+pub(super) struct Bound {
+    pub(super) binding: Binding,
+    pub(super) checkpoint: Checkpoint,
+    pub(super) pieces: Pieces,
+    pub(super) executor: Executor,
 }
 
 /// A shard of a source, and where to read on in it.
@@ -80,6 +91,8 @@ struct Place {
     shard: u32,
     log: LogId,
     position: u64,
+    /// Bytes to read at once.
+    bytes: usize,
     /// Whether nothing will be added to it any more.
     closed: bool,
 }
@@ -168,18 +181,32 @@ impl Task {
             }
         }
         // What was read since the last checkpoint is read again by the next start, unless it is kept now.
-        self.commit(&mut work, Produced::default(), true).await
+        let held = std::mem::take(&mut work.held);
+        self.commit(&mut work, held, true).await
     }
 
     async fn begin(&self) -> Result<Work, QueryError> {
         self.permitted()?;
-        let (binding, checkpoint, executor) = self.bound().await?;
+        let Bound { binding, mut checkpoint, pieces, executor } = self.bound().await?;
+        // The executor has it.
+        checkpoint.state = Vec::new();
         let decoders_of = |(source, stream): (usize, &Arc<StreamDefinition>)| {
             stream.shards.iter().map(|_| Some(executor.decoder(source))).collect()
         };
         let decoders = binding.streams.iter().enumerate().map(decoders_of).collect();
         let (executor, now) = (Some(executor), Instant::now());
-        let mut work = Work { binding, executor, decoders, checkpoint, kept: now, followed: now, moved: true };
+        let mut work = Work {
+            binding,
+            executor,
+            decoders,
+            checkpoint,
+            pieces,
+            held: Produced::default(),
+            kept: now,
+            rest: Duration::ZERO,
+            followed: now,
+            moved: true,
+        };
         // The first positions are kept at once: `Latest` means the moment of the first start, not of the next one.
         self.commit(&mut work, Produced::default(), true).await?;
         Ok(work)
@@ -207,7 +234,7 @@ impl Task {
         self.permitted()?;
         // Taken before the reads: what is read to the end then is complete up to it.
         let frontier = self.streams.frontier();
-        let mut produced = Produced::default();
+        let mut produced = std::mem::take(&mut work.held);
         let mut read_any = false;
         let shards = work.places(&self.streams);
         for together in shards.chunks(self.parallelism()) {
@@ -251,6 +278,10 @@ impl Task {
         }
         loop {
             let more = self.advance(work, &mut produced).await?;
+            if !more && work.kept.elapsed() < work.rest && produced.bytes() < COMMIT_BYTES {
+                work.held = produced;
+                return Ok(read_any);
+            }
             self.commit(work, std::mem::take(&mut produced), false).await?;
             if !more || *stop.borrow() {
                 return Ok(read_any);
@@ -292,7 +323,7 @@ impl Task {
 
     /// A step of a shard, processed by the input's function if it has one, and the offset that the next one begins with.
     async fn read(&self, place: Place, through: Option<Through<'_>>) -> Result<(Vec<ToDecode>, u64), QueryError> {
-        let read = self.streams.read(place.log, place.position, STEP_BYTES).await?;
+        let read = self.streams.read(place.log, place.position, place.bytes).await?;
         let Some((stream, processor)) = through else {
             return Ok((read.batches.into_iter().map(ToDecode::from).collect(), read.next));
         };
@@ -341,6 +372,7 @@ impl Task {
         let mut executor = work.executor.take().ok_or(QueryError::Stopping)?;
         let (executor, produced) = busy(move || {
             let mut produced = Produced::default();
+            executor.begin_read();
             for decoded in decoded {
                 match executor.push_decoded(place.source, place.index, decoded) {
                     Ok(more) => produced.extend(more),
@@ -356,90 +388,6 @@ impl Task {
         work.executor = Some(executor);
         Ok(produced?)
     }
-
-    /// Makes rows, state and positions durable together, when there are rows or it is time to.
-    async fn commit(&self, work: &mut Work, produced: Produced, now: bool) -> Result<(), QueryError> {
-        self.note_errors(work, &produced);
-        let due = work.moved && (now || work.kept.elapsed() >= KEEP);
-        if produced.rows.is_empty() && !due {
-            return Ok(());
-        }
-        let (encoded, state) = self.encode(work, produced).await?;
-        let mut transaction = Transaction::new();
-        let mut staged = Vec::with_capacity(encoded.len());
-        let mut appends = 0;
-        for encoded in encoded {
-            let put = self.streams.stage(&encoded.stream, &encoded.entries, &mut transaction, appends)?;
-            appends += put.appends();
-            staged.push(Staged { put, encoded });
-        }
-        self.running.progress(work.executor()?, state.len());
-        let (advanced, given) = (work.executor()?.advanced(), work.executor()?.given());
-        let Checkpoint { emitted, handed, positions, .. } = &mut work.checkpoint;
-        *emitted = advanced.max(*emitted);
-        handed.retain(|log, handed| positions.get(log).is_some_and(|position| position < handed));
-        work.checkpoint.given = given;
-        work.checkpoint.state = state;
-        self.checkpoints.save(&self.definition.name, &work.checkpoint, &mut transaction);
-        let receipt = self.streams.commit(transaction).await?;
-        for staged in &staged {
-            self.emitted(&work.binding.program, staged, &receipt);
-        }
-        work.kept = Instant::now();
-        work.moved = false;
-        Ok(())
-    }
-
-    /// Rows as records, and the state that belongs to them; done on a thread that may be busy.
-    async fn encode(&self, work: &mut Work, produced: Produced) -> Result<(Vec<Encoded>, Vec<u8>), QueryError> {
-        let executor = work.executor.take().ok_or(QueryError::Stopping)?;
-        let outputs: Vec<String> = work.binding.program.outputs.iter().map(|output| output.name.clone()).collect();
-        let definition = Arc::clone(&self.definition);
-        let (executor, encoded, state) = busy(move || {
-            let encoded = encoded::encode(&produced, &outputs, &definition);
-            let state = executor.snapshot();
-            (executor, encoded, state)
-        })
-        .await?;
-        work.executor = Some(executor);
-        Ok((encoded?, state))
-    }
-
-    /// Tells the trail and the console of rows that are durable.
-    fn emitted(&self, program: &Program, staged: &Staged, receipt: &millstream_storage::Receipt) {
-        let Encoded { output, entries, labels, times, .. } = &staged.encoded;
-        let output = &program.outputs[*output];
-        let size = program.window_size(output.step);
-        for (row, placement) in staged.put.placements(receipt).enumerate() {
-            let end = times.get(row).copied().unwrap_or_default();
-            self.insight.trail.mark(Step::Emitted {
-                query: self.definition.name.clone(),
-                output: output.name.clone(),
-                window_start: end - size,
-                window_end: end,
-                key: labels.get(row).cloned().unwrap_or_default(),
-                result_log: placement.sequence.log.0,
-                result_offset: placement.sequence.offset,
-            });
-        }
-        let data: Vec<&Bytes> = entries.iter().map(|entry| &entry.data).collect();
-        self.running.emitted(&output.name, times, &data);
-    }
-
-    fn note_errors(&self, work: &Work, produced: &Produced) {
-        for error in &produced.errors {
-            self.running.seen(error.kind, &error.detail);
-            let Some((source, shard, offset)) = error.record else { continue };
-            let log = work.binding.streams[source].shards.get(shard).map_or(0, |shard| shard.log);
-            self.insight.trail.mark(Step::Dropped {
-                query: self.definition.name.clone(),
-                log,
-                offset,
-                reason: error.kind.to_owned(),
-                detail: error.detail.clone(),
-            });
-        }
-    }
 }
 
 impl Work {
@@ -447,6 +395,7 @@ impl Work {
     /// merge wait until all that was before is read.
     fn places(&self, streams: &Streams) -> Vec<Place> {
         let position = |shard: &ShardDefinition| self.checkpoint.positions.get(&shard.log).copied().unwrap_or_default();
+        let bytes = if self.binding.program.error_step().is_some() { TOLD_STEP_BYTES } else { STEP_BYTES };
         let mut places = Vec::new();
         for (source, stream) in self.binding.streams.iter().enumerate() {
             let readable = stream.readable(|shard| streams.has_ended(shard, position(shard)));
@@ -454,7 +403,15 @@ impl Work {
                 let index = stream.shards.binary_search_by_key(&shard.index, |found| found.index);
                 let Ok(index) = index else { continue };
                 let (log, position) = (shard.log(), position(shard));
-                places.push(Place { source, index, shard: shard.index, log, position, closed: !shard.is_open() });
+                places.push(Place {
+                    source,
+                    index,
+                    shard: shard.index,
+                    log,
+                    position,
+                    bytes,
+                    closed: !shard.is_open(),
+                });
             }
         }
         places
@@ -477,10 +434,4 @@ impl Work {
 fn waits_for_records(error: &QueryError) -> bool {
     let missing = |mistake: &crate::error::PlanError| mistake.code == PlanErrorCode::ColumnsUnknown;
     matches!(error, QueryError::Plan(mistakes) if mistakes.iter().all(missing))
-}
-
-/// Rows of one output in a transaction.
-struct Staged {
-    put: StagedPut,
-    encoded: Encoded,
 }

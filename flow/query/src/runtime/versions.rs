@@ -14,7 +14,7 @@ use super::checkpoint::Checkpoint;
 use super::delivery::object_path::ObjectPath;
 use super::error::QueryError;
 use super::reference::{Loaded, References, versions_path};
-use super::task::{Task, Work};
+use super::task::{Bound, Task, Work};
 use crate::executor::Executor;
 use crate::executor::lookup::{Tables, tables};
 
@@ -89,18 +89,18 @@ impl Binding {
 
 impl Task {
     /// Binds the query and goes on from its checkpoint, with all versions of reference data that rows may need.
-    pub(super) async fn bound(&self) -> Result<(Binding, Checkpoint, Executor), QueryError> {
+    pub(super) async fn bound(&self) -> Result<Bound, QueryError> {
         let mut from = Millis::MAX;
         loop {
             let binding = Binding::new(&self.streams, &self.references, &self.definition, from).await?;
-            let mut checkpoint = self.checkpoints.load(&self.definition.name).await?.unwrap_or_default();
+            let (mut checkpoint, pieces) = self.checkpoints.load(&self.definition.name).await?.unwrap_or_default();
             let executor = self.take_up(&binding, &mut checkpoint).await?;
             if binding.followed.is_empty() {
-                return Ok((binding, checkpoint, executor));
+                return Ok(Bound { binding, checkpoint, pieces, executor });
             }
             let needed = self.needed_from(&binding, &checkpoint, &executor).await?;
             if binding.reaches_back_to(needed) {
-                return Ok((binding, checkpoint, executor));
+                return Ok(Bound { binding, checkpoint, pieces, executor });
             }
             from = needed;
         }

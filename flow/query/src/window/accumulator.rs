@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray as _, Float64Array, Int64Array};
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 
-use super::key::{Builder, encode_value};
+use super::key::{Builder, encode_value, has_words, ordered_words, word_bytes, word_of};
 use super::listed::{BYTES_A_GROUP, Listed};
 use crate::executor::state::{Reader, StateError, Writer};
 use crate::plan::{AggregateCall, AggregateFunction, VALUE};
@@ -33,7 +33,9 @@ enum State {
     SumFloat(Vec<(f64, i64)>),
     /// Number, mean and sum of squared distances (Welford; merged by Chan's formula).
     Moments(AggregateFunction, Vec<(f64, f64, f64)>),
-    /// The least or greatest value in key encoding, which sorts as values do; empty: none. With what long ones cost, in groups.
+    /// The least or greatest of numbers or times, as words that sort as they do.
+    ExtremeWord { greatest: bool, values: Vec<Option<u64>> },
+    /// The least or greatest of other values in key encoding, which sorts as values do; empty: none. With what long ones cost, in groups.
     Extreme { greatest: bool, values: Vec<Vec<u8>>, weight: usize },
     /// The different values in key encoding.
     Distinct(AggregateFunction, DataType, Vec<BTreeSet<Box<[u8]>>>),
@@ -51,8 +53,13 @@ impl Accumulator {
             AggregateFunction::Count => State::Count(Vec::new()),
             AggregateFunction::Sum | AggregateFunction::Avg if integers => State::SumInt(Vec::new()),
             AggregateFunction::Sum | AggregateFunction::Avg => State::SumFloat(Vec::new()),
-            AggregateFunction::Min => State::Extreme { greatest: false, values: Vec::new(), weight: 0 },
-            AggregateFunction::Max => State::Extreme { greatest: true, values: Vec::new(), weight: 0 },
+            AggregateFunction::Min | AggregateFunction::Max => {
+                let greatest = call.function == AggregateFunction::Max;
+                match has_words(&argument) {
+                    true => State::ExtremeWord { greatest, values: Vec::new() },
+                    false => State::Extreme { greatest, values: Vec::new(), weight: 0 },
+                }
+            }
             function => State::Moments(function, Vec::new()),
         };
         let average = call.function == AggregateFunction::Avg;
@@ -66,6 +73,7 @@ impl Accumulator {
             State::SumInt(sums) => sums.push((0, 0)),
             State::SumFloat(sums) => sums.push((0.0, 0)),
             State::Moments(_, moments) => moments.push((0.0, 0.0, 0.0)),
+            State::ExtremeWord { values, .. } => values.push(None),
             State::Extreme { values, .. } => values.push(Vec::new()),
             State::Distinct(_, _, sets) => sets.push(BTreeSet::new()),
             State::Listed(listed) => listed.grow(),
@@ -86,18 +94,18 @@ impl Accumulator {
         match (&mut self.state, argument) {
             (State::Count(counts), None) => slots.iter().for_each(|&slot| counts[slot as usize] += 1),
             (State::Count(counts), Some(array)) => {
-                present(slots, array).for_each(|(slot, _)| counts[slot] += 1);
+                each_present(slots, array, |slot, _| counts[slot] += 1);
             }
             (State::SumInt(sums), Some(array)) => {
                 let values = array.as_primitive::<Int64Type>();
-                present(slots, array).for_each(|(slot, row)| {
+                each_present(slots, array, |slot, row| {
                     sums[slot].0 += i128::from(values.value(row));
                     sums[slot].1 += 1;
                 });
             }
             (State::SumFloat(sums), Some(array)) => {
                 let values = array.as_primitive::<Float64Type>();
-                present(slots, array).for_each(|(slot, row)| {
+                each_present(slots, array, |slot, row| {
                     sums[slot].0 += values.value(row);
                     sums[slot].1 += 1;
                 });
@@ -107,13 +115,17 @@ impl Accumulator {
                     DataType::Int64 => array.as_primitive::<Int64Type>().value(row) as f64,
                     _ => array.as_primitive::<Float64Type>().value(row),
                 };
-                present(slots, array).for_each(|(slot, row)| {
+                each_present(slots, array, |slot, row| {
                     moments[slot] = combine(moments[slot], (1.0, value(row), 0.0));
                 });
             }
+            (State::ExtremeWord { greatest, values }, Some(array)) => {
+                let words = ordered_words(array);
+                each_present(slots, array, |slot, row| keep_word(*greatest, &mut values[slot], words[row]));
+            }
             (State::Extreme { greatest, values, weight }, Some(array)) => {
                 let mut encoded = Vec::new();
-                present(slots, array).for_each(|(slot, row)| {
+                each_present(slots, array, |slot, row| {
                     encoded.clear();
                     encode_value(array, row, &mut encoded);
                     keep_extreme(*greatest, weight, &mut values[slot], &encoded);
@@ -121,7 +133,7 @@ impl Accumulator {
             }
             (State::Distinct(_, _, sets), Some(array)) => {
                 let mut encoded = Vec::new();
-                present(slots, array).for_each(|(slot, row)| {
+                each_present(slots, array, |slot, row| {
                     encoded.clear();
                     encode_value(array, row, &mut encoded);
                     if !sets[slot].contains(&*encoded) {
@@ -152,6 +164,9 @@ impl Accumulator {
             (State::SumInt(to), State::SumInt(of)) => to[into] = (to[into].0 + of[from].0, to[into].1 + of[from].1),
             (State::SumFloat(to), State::SumFloat(of)) => to[into] = (to[into].0 + of[from].0, to[into].1 + of[from].1),
             (State::Moments(_, to), State::Moments(_, of)) => to[into] = combine(to[into], of[from]),
+            (State::ExtremeWord { greatest, values: to }, State::ExtremeWord { values: of, .. }) => {
+                of[from].into_iter().for_each(|word| keep_word(*greatest, &mut to[into], word));
+            }
             (State::Extreme { greatest, values: to, weight }, State::Extreme { values: of, .. })
                 if !of[from].is_empty() =>
             {
@@ -172,6 +187,9 @@ impl Accumulator {
             State::SumInt(sums) => sums[into] = (sums[into].0 + sums[from].0, sums[into].1 + sums[from].1),
             State::SumFloat(sums) => sums[into] = (sums[into].0 + sums[from].0, sums[into].1 + sums[from].1),
             State::Moments(_, moments) => moments[into] = combine(moments[into], moments[from]),
+            State::ExtremeWord { greatest, values } => {
+                values[from].into_iter().for_each(|word| keep_word(*greatest, &mut values[into], word));
+            }
             State::Extreme { greatest, values, weight } => {
                 let value = std::mem::take(&mut values[from]);
                 if !value.is_empty() {
@@ -208,6 +226,7 @@ impl Accumulator {
             State::SumInt(sums) => sums[place] = (0, 0),
             State::SumFloat(sums) => sums[place] = (0.0, 0),
             State::Moments(_, moments) => moments[place] = (0.0, 0.0, 0.0),
+            State::ExtremeWord { values, .. } => values[place] = None,
             State::Extreme { values, weight, .. } => *weight -= long_cost(&std::mem::take(&mut values[place])),
             State::Distinct(_, _, sets) => sets[place] = BTreeSet::new(),
             State::Listed(listed) => listed.reset(place),
@@ -243,10 +262,16 @@ impl Accumulator {
             State::Moments(function, moments) => {
                 Arc::new(slots.map(|slot| deviation(*function, moments[slot])).collect::<Float64Array>())
             }
+            State::ExtremeWord { values, .. } => {
+                let mut builder = self.extremes();
+                slots.for_each(|slot| match values[slot].map(word_bytes) {
+                    Some(bytes) => builder.take(&mut &bytes[..]),
+                    None => builder.take(&mut &[][..]),
+                });
+                builder.finish()
+            }
             State::Extreme { values, .. } => {
-                let numbers = self.result == VALUE;
-                let mut builder = Builder::new(if numbers { &DataType::Float64 } else { &self.result });
-                // An empty value has no tag, which reads as null.
+                let mut builder = self.extremes();
                 slots.for_each(|slot| builder.take(&mut values[slot].as_slice()));
                 builder.finish()
             }
@@ -261,6 +286,11 @@ impl Accumulator {
                 self.floats(slots.map(|slot| (distinct_floats(&sets[slot]).iter().sum(), sets[slot].len() as i64)))
             }
         }
+    }
+
+    /// What extremes are read with. An empty value has no tag, which reads as null.
+    fn extremes(&self) -> Builder {
+        Builder::new(if self.result == VALUE { &DataType::Float64 } else { &self.result })
     }
 
     fn integers(&self, sums: impl Iterator<Item = (i128, i64)>) -> ArrayRef {
@@ -298,6 +328,10 @@ impl Accumulator {
                 let (count, mean, squares) = moments[place];
                 [count, mean, squares].into_iter().for_each(|value| writer.float(value));
             }),
+            State::ExtremeWord { values, .. } => places.for_each(|place| match values[place].map(word_bytes) {
+                Some(bytes) => writer.bytes(&bytes),
+                None => writer.bytes(&[]),
+            }),
             State::Extreme { values, .. } => places.for_each(|place| writer.bytes(&values[place])),
             State::Distinct(_, _, sets) => places.for_each(|place| {
                 writer.count(sets[place].len());
@@ -324,6 +358,11 @@ impl Accumulator {
                 *moment = (reader.float()?, reader.float()?, reader.float()?);
                 Ok(())
             }),
+            State::ExtremeWord { values, .. } => values.iter_mut().try_for_each(|value| {
+                let bytes = reader.bytes()?;
+                *value = if bytes.is_empty() { None } else { Some(word_of(bytes).ok_or(StateError)?) };
+                Ok(())
+            }),
             State::Extreme { values, weight, .. } => values.iter_mut().try_for_each(|value| {
                 *value = reader.bytes()?.to_vec();
                 *weight += long_cost(value);
@@ -340,16 +379,25 @@ impl Accumulator {
     }
 }
 
-/// Rows whose value is there: the place of the group, and the row.
-fn present<'a>(slots: &'a [u32], array: &'a ArrayRef) -> impl Iterator<Item = (usize, usize)> + 'a {
-    let nulls = array.nulls();
+/// Visits the rows whose value is there: the place of the group, and the row.
+fn each_present(slots: &[u32], array: &ArrayRef, mut visit: impl FnMut(usize, usize)) {
     let rows = slots.iter().enumerate().map(|(row, &slot)| (slot as usize, row));
-    rows.filter(move |&(_, row)| nulls.is_none_or(|nulls| nulls.is_valid(row)))
+    match array.nulls() {
+        None => rows.for_each(|(slot, row)| visit(slot, row)),
+        Some(nulls) => rows.filter(|&(_, row)| nulls.is_valid(row)).for_each(|(slot, row)| visit(slot, row)),
+    }
 }
 
 /// What a value costs besides its group, in groups: nothing, if it is a number.
 fn long_cost(value: &[u8]) -> usize {
     value.len() / BYTES_A_GROUP
+}
+
+fn keep_word(greatest: bool, kept: &mut Option<u64>, word: u64) {
+    let better = kept.is_none_or(|kept| if greatest { word > kept } else { word < kept });
+    if better {
+        *kept = Some(word);
+    }
 }
 
 fn keep_extreme(greatest: bool, weight: &mut usize, kept: &mut Vec<u8>, value: &[u8]) {

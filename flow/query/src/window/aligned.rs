@@ -2,6 +2,8 @@
 //!
 //! Tumbling windows have one pane each; hopping windows share panes of the greatest common divisor of size and hop.
 
+use std::ops::RangeInclusive;
+
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 
@@ -35,7 +37,7 @@ impl Aligned {
 
     pub(super) fn add(&mut self, times: &[i64], keys: &[ArrayRef], arguments: &[Option<ArrayRef>]) {
         let (spec, pane_ms) = (self.spec, self.pane_ms);
-        self.slices.add(times, keys, arguments, |time| pane_start(&spec, pane_ms, time));
+        self.slices.add(times, keys, arguments, |time| pane_of(&spec, pane_ms, time));
     }
 
     pub(super) fn close(&mut self, watermark: i64) -> Result<Vec<Closed>, TooMuchClosed> {
@@ -117,8 +119,16 @@ impl Aligned {
     }
 }
 
-fn pane_start(spec: &WindowSpec, pane_ms: i64, time: i64) -> i64 {
-    floor_to(bound(spec.bounds, time).saturating_sub(spec.offset_ms), pane_ms).saturating_add(spec.offset_ms)
+/// The start of the pane that a time belongs to, and the times that do.
+fn pane_of(spec: &WindowSpec, pane_ms: i64, time: i64) -> (i64, RangeInclusive<i64>) {
+    let bound = bound(spec.bounds, time);
+    let start = floor_to(bound.saturating_sub(spec.offset_ms), pane_ms).saturating_add(spec.offset_ms);
+    let first = start.saturating_add(time.saturating_sub(bound));
+    match first.checked_add(pane_ms - 1) {
+        Some(last) if start > i64::MIN / 2 => (start, first..=last),
+        // Where sums end at the bounds of numbers a time is looked at for itself.
+        _ => (start, time..=time),
+    }
 }
 
 fn greatest_common_divisor(a: i64, b: i64) -> i64 {

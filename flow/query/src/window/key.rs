@@ -8,15 +8,18 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray as _, BooleanBuilder, Float64Builder, Int64Builder, LargeStringBuilder, StringBuilder,
-    TimestampMillisecondBuilder,
+    Array, ArrayRef, AsArray as _, BooleanArray, BooleanBuilder, Float64Builder, Int64Builder, LargeStringArray,
+    LargeStringBuilder, StringArray, StringBuilder, TimestampMillisecondBuilder,
 };
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMillisecondType};
 
 use crate::value::json;
 
 const NULL: u8 = 0;
 const VALUE: u8 = 1;
+/// What ends a text.
+const TEXT_END: [u8; 2] = [0, 0];
 
 /// Turns rows of key columns into bytes, using its buffers again.
 #[derive(Default)]
@@ -42,9 +45,10 @@ impl KeyEncoder {
     pub(crate) fn encode(&mut self, keys: &[ArrayRef], rows: usize) -> EncodedKeys<'_> {
         self.bytes.clear();
         self.ends.clear();
+        let columns: Vec<KeyColumn<'_>> = keys.iter().map(KeyColumn::of_many).collect();
         for row in 0..rows {
-            for key in keys {
-                encode_value(key, row, &mut self.bytes);
+            for column in &columns {
+                column.encode(row, &mut self.bytes);
             }
             self.ends.push(self.bytes.len());
         }
@@ -54,23 +58,71 @@ impl KeyEncoder {
 
 /// Adds a value's bytes.
 pub(crate) fn encode_value(array: &ArrayRef, row: usize, bytes: &mut Vec<u8>) {
-    if array.is_null(row) {
-        bytes.push(NULL);
-        return;
+    KeyColumn::of(array).encode(row, bytes);
+}
+
+/// A column of which the type is found out once for all rows.
+struct KeyColumn<'a> {
+    values: KeyValues<'a>,
+    nulls: Option<&'a NullBuffer>,
+    /// Whether a text may hold zeros.
+    escapes: bool,
+}
+
+enum KeyValues<'a> {
+    Int(&'a [i64]),
+    Float(&'a [f64]),
+    Boolean(&'a BooleanArray),
+    Text(&'a StringArray),
+    Json(&'a LargeStringArray),
+    /// The planner makes no other types; such a column would be one group.
+    Other,
+}
+
+impl<'a> KeyColumn<'a> {
+    fn of(array: &'a ArrayRef) -> Self {
+        let values = match array.data_type() {
+            DataType::Int64 => KeyValues::Int(array.as_primitive::<Int64Type>().values()),
+            DataType::Timestamp(..) => KeyValues::Int(array.as_primitive::<TimestampMillisecondType>().values()),
+            DataType::Float64 => KeyValues::Float(array.as_primitive::<Float64Type>().values()),
+            DataType::Boolean => KeyValues::Boolean(array.as_boolean()),
+            DataType::Utf8 => KeyValues::Text(array.as_string::<i32>()),
+            DataType::LargeUtf8 => KeyValues::Json(array.as_string::<i64>()),
+            _ => KeyValues::Other,
+        };
+        Self { values, nulls: array.nulls(), escapes: true }
     }
-    bytes.push(VALUE);
-    match array.data_type() {
-        DataType::Int64 => bytes.extend(ordered_int(array.as_primitive::<Int64Type>().value(row))),
-        DataType::Timestamp(..) => {
-            bytes.extend(ordered_int(array.as_primitive::<TimestampMillisecondType>().value(row)));
+
+    /// The same to encode all rows of: zeros are looked for once.
+    fn of_many(array: &'a ArrayRef) -> Self {
+        let column = Self::of(array);
+        let escapes = match &column.values {
+            KeyValues::Text(texts) => memchr::memchr(0, texts.value_data()).is_some(),
+            _ => true,
+        };
+        Self { escapes, ..column }
+    }
+
+    #[inline]
+    fn encode(&self, row: usize, bytes: &mut Vec<u8>) {
+        if self.nulls.is_some_and(|nulls| nulls.is_null(row)) {
+            bytes.push(NULL);
+            return;
         }
-        DataType::Float64 => bytes.extend(ordered_float(array.as_primitive::<Float64Type>().value(row))),
-        DataType::Boolean => bytes.push(u8::from(array.as_boolean().value(row))),
-        DataType::Utf8 => ordered_text(array.as_string::<i32>().value(row), bytes),
-        // Equal values are one group however they are written.
-        DataType::LargeUtf8 => ordered_text(&json::canonical(array.as_string::<i64>().value(row)), bytes),
-        // The planner makes no other types; such a column would be one group.
-        _ => {}
+        bytes.push(VALUE);
+        match &self.values {
+            KeyValues::Int(values) => bytes.extend_from_slice(&ordered_int(values[row])),
+            KeyValues::Float(values) => bytes.extend_from_slice(&ordered_float(values[row])),
+            KeyValues::Boolean(values) => bytes.push(u8::from(values.value(row))),
+            KeyValues::Text(values) if !self.escapes => {
+                bytes.extend_from_slice(values.value(row).as_bytes());
+                bytes.extend_from_slice(&TEXT_END);
+            }
+            KeyValues::Text(values) => ordered_text(values.value(row), bytes),
+            // Equal values are one group however they are written.
+            KeyValues::Json(values) => ordered_text(&json::canonical(values.value(row)), bytes),
+            KeyValues::Other => {}
+        }
     }
 }
 
@@ -86,6 +138,33 @@ pub(crate) fn encode_exact(array: &ArrayRef, row: usize, bytes: &mut Vec<u8>) {
             ordered_text(array.as_string::<i64>().value(row), bytes);
         }
         _ => encode_value(array, row, bytes),
+    }
+}
+
+/// The bytes of a number or time whose word is this, see [`ordered_words`].
+pub(crate) fn word_bytes(word: u64) -> [u8; 9] {
+    let mut bytes = [VALUE; 9];
+    bytes[1..].copy_from_slice(&word.to_be_bytes());
+    bytes
+}
+
+/// The word of such bytes.
+pub(crate) fn word_of(bytes: &[u8]) -> Option<u64> {
+    let (tag, word) = bytes.split_first()?;
+    (*tag == VALUE).then_some(u64::from_be_bytes(word.try_into().ok()?))
+}
+
+/// Whether values of a type are numbers or times, which have words that sort as they do.
+pub(crate) fn has_words(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Int64 | DataType::Float64 | DataType::Timestamp(..))
+}
+
+/// A column's numbers or times as words; those of missing values say nothing.
+pub(crate) fn ordered_words(array: &ArrayRef) -> Vec<u64> {
+    match KeyColumn::of(array).values {
+        KeyValues::Int(values) => values.iter().map(|&value| u64::from_be_bytes(ordered_int(value))).collect(),
+        KeyValues::Float(values) => values.iter().map(|&value| u64::from_be_bytes(ordered_float(value))).collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -118,7 +197,7 @@ fn ordered_text(value: &str, bytes: &mut Vec<u8>) {
             .bytes()
             .for_each(|byte| bytes.extend_from_slice(if byte == 0 { &[0, 1] } else { std::slice::from_ref(&byte) })),
     }
-    bytes.extend_from_slice(&[0, 0]);
+    bytes.extend_from_slice(&TEXT_END);
 }
 
 /// Keys back as columns.
@@ -238,7 +317,7 @@ fn take_text(key: &mut &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{Float64Array, Int64Array, StringArray};
+    use arrow::array::{Float64Array, Int64Array};
 
     use super::*;
 

@@ -188,8 +188,10 @@ impl Closed {
         self.columns.iter().map(|column| column.get_array_memory_size()).sum()
     }
 
-    /// The first rows, and those behind them with what has no result.
-    pub(crate) fn split_at(self, rows: usize) -> (Self, Self) {
+    /// Those whose windows ended at times of which something is true that is not true of later ones, and the others.
+    pub(crate) fn split(self, ended: impl Fn(i64) -> bool) -> (Self, Self) {
+        let rows = self.ends.partition_point(|end| ended(*end));
+        let (errors_before, errors) = self.errors.into_iter().partition(|(end, _)| ended(*end));
         let (count, (first, behind)) = (self.ends.len(), (self.columns.clone(), self.columns));
         let slice = |columns: Vec<ArrayRef>, from, length| -> Vec<ArrayRef> {
             columns.into_iter().map(|column| column.slice(from, length)).collect()
@@ -198,17 +200,21 @@ impl Closed {
             starts: self.starts[..rows].to_vec(),
             ends: self.ends[..rows].to_vec(),
             columns: slice(first, 0, rows),
-            errors: Vec::new(),
+            errors: errors_before,
             stops: None,
         };
         let after = Self {
             starts: self.starts[rows..].to_vec(),
             ends: self.ends[rows..].to_vec(),
             columns: slice(behind, rows, count - rows),
-            errors: self.errors,
+            errors,
             stops: self.stops,
         };
         (before, after)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ends.is_empty() && self.errors.is_empty()
     }
 }
 

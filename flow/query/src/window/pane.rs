@@ -3,6 +3,7 @@
 //! A group is known by its place, which never moves; a place that is let go is used again.
 
 use std::hash::BuildHasher as _;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, LargeStringArray};
@@ -11,6 +12,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
 use super::accumulator::Accumulator;
+use super::key::EncodedKeys;
 use super::listed::BYTES_A_GROUP;
 use super::{Closed, Ended, accumulators, key};
 use crate::executor::state::{Reader, StateError, Writer};
@@ -20,9 +22,69 @@ use crate::script::{Answer, ScriptError};
 /// The hash is the same in each run, so that the order of groups never depends on chance.
 const HASH: FixedState = FixedState::with_seed(0);
 
+/// Where a key's group is, with a part of the key's hash: a table that grows need not look at the keys.
+struct Entry {
+    hash: u32,
+    place: u32,
+}
+
+impl Entry {
+    /// The hash of all 64 bits that a table wants.
+    fn spread(&self) -> u64 {
+        spread(self.hash)
+    }
+}
+
+fn hash_of(key: &[u8]) -> u32 {
+    HASH.hash_one(key) as u32
+}
+
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// The first eight bytes as a number that sorts as they do.
+fn first_bytes(key: &[u8]) -> u64 {
+    let mut first = [0; 8];
+    first.iter_mut().zip(key).for_each(|(place, byte)| *place = *byte);
+    u64::from_be_bytes(first)
+}
+
+/// A key's bytes; short ones stand in place, so that comparing them needs no other memory.
+enum Key {
+    Short(u8, [u8; SHORT_MAX]),
+    Long(Box<[u8]>),
+}
+
+/// As many bytes as fit where a pointer and what goes with it would be.
+const SHORT_MAX: usize = 22;
+
+impl From<&[u8]> for Key {
+    fn from(key: &[u8]) -> Self {
+        let mut bytes = [0; SHORT_MAX];
+        match bytes.get_mut(..key.len()) {
+            Some(place) => {
+                place.copy_from_slice(key);
+                Self::Short(key.len() as u8, bytes)
+            }
+            None => Self::Long(key.into()),
+        }
+    }
+}
+
+impl Key {
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Short(length, bytes) => &bytes[..usize::from(*length)],
+            Self::Long(bytes) => bytes,
+        }
+    }
+}
+
 pub(crate) struct Pane {
-    index: HashTable<u32>,
-    keys: Vec<Box<[u8]>>,
+    index: HashTable<Entry>,
+    keys: Vec<Key>,
     /// Places that are used by no group.
     free: Vec<u32>,
     pub(crate) accumulators: Vec<Accumulator>,
@@ -50,20 +112,33 @@ impl Pane {
     }
 
     pub(super) fn key(&self, place: u32) -> &[u8] {
-        &self.keys[place as usize]
+        self.keys[place as usize].bytes()
     }
 
     /// The place of a key's group, made if new.
     pub(super) fn slot(&mut self, key: &[u8]) -> u32 {
-        let hash = HASH.hash_one(key);
-        let keys = &self.keys;
-        if let Some(&slot) = self.index.find(hash, |&slot| *keys[slot as usize] == *key) {
-            return slot;
+        self.slot_of(hash_of(key), key)
+    }
+
+    /// The places of some rows' groups. All hashes come first, so that the table's memory is waited for by several rows at once.
+    pub(super) fn slots(&mut self, keys: &EncodedKeys<'_>, rows: Range<usize>, slots: &mut Vec<u32>) {
+        slots.clear();
+        slots.extend(rows.clone().map(|row| hash_of(keys.row(row))));
+        for (slot, row) in slots.iter_mut().zip(rows) {
+            *slot = self.slot_of(*slot, keys.row(row));
         }
-        let slot = self.place(key);
+    }
+
+    #[inline]
+    fn slot_of(&mut self, hash: u32, key: &[u8]) -> u32 {
         let keys = &self.keys;
-        self.index.insert_unique(hash, slot, |&slot| HASH.hash_one(&*keys[slot as usize]));
-        slot
+        let same = |entry: &Entry| entry.hash == hash && keys[entry.place as usize].bytes() == key;
+        if let Some(entry) = self.index.find(spread(hash), same) {
+            return entry.place;
+        }
+        let place = self.place(key);
+        self.index.insert_unique(spread(hash), Entry { hash, place }, Entry::spread);
+        place
     }
 
     /// A new place under a key by which it is not found again; there may be several of a key.
@@ -81,8 +156,8 @@ impl Pane {
 
     /// Lets a key's group be found no more; it keeps its place.
     pub(super) fn detach(&mut self, slot: u32) {
-        let key = &self.keys[slot as usize];
-        if let Ok(found) = self.index.find_entry(HASH.hash_one(&**key), |&other| other == slot) {
+        let hash = hash_of(self.key(slot));
+        if let Ok(found) = self.index.find_entry(spread(hash), |entry| entry.place == slot) {
             found.remove();
         }
     }
@@ -90,7 +165,7 @@ impl Pane {
     /// Gives up a place.
     pub(super) fn release(&mut self, place: u32) {
         self.reset(place);
-        self.keys[place as usize] = Box::default();
+        self.keys[place as usize] = Key::from(&[][..]);
         self.free.push(place);
     }
 
@@ -137,20 +212,20 @@ impl Pane {
 
     /// Adds another pane's groups to these.
     pub(super) fn merge(&mut self, other: &Self) {
-        let slots: Vec<u32> = other.keys.iter().map(|key| self.slot(key)).collect();
+        let slots: Vec<u32> = other.keys.iter().map(|key| self.slot(key.bytes())).collect();
         self.merge_into(&slots, other);
     }
 
-    /// The places in the order of their keys.
+    /// The places in the order of their keys. Most keys differ in their first bytes, which are a number that lies beside the place.
     pub(super) fn sorted(&self) -> Vec<u32> {
-        let mut order: Vec<u32> = (0..self.keys.len() as u32).collect();
-        order.sort_unstable_by(|a, b| self.key(*a).cmp(self.key(*b)));
-        order
+        let mut order: Vec<(u64, u32)> = self.keys().map(first_bytes).zip(0..).collect();
+        order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| self.key(a.1).cmp(self.key(b.1))));
+        order.into_iter().map(|(_, place)| place).collect()
     }
 
     /// The keys of the groups in the order in which they came, of a pane that let none go.
     pub(super) fn keys(&self) -> impl Iterator<Item = &[u8]> {
-        self.keys.iter().map(|key| &**key)
+        self.keys.iter().map(Key::bytes)
     }
 
     /// The results of windows' groups, in the order given; those that have no result are told.

@@ -3,10 +3,11 @@
 //! Rows wait until the watermark has passed them, so that they come in the order of their times. A partition (the rows whose
 //! first keys are the same) has at most one window open; its groups share a pane with those of all others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
+use foldhash::fast::FixedState;
 
 use super::pane::Pane;
 use super::slices::Slices;
@@ -35,8 +36,8 @@ pub(super) struct Sessions {
     done: i64,
     /// The open windows' groups.
     groups: Pane,
-    /// The open windows, by the bytes of their partitions.
-    open: BTreeMap<Box<[u8]>, Session>,
+    /// The open windows, by the bytes of their partitions; nothing depends on the order of the map.
+    open: HashMap<Box<[u8]>, Session, FixedState>,
     /// By partition times: at one of them its window ends, or has ended.
     deadlines: BTreeSet<(i64, Box<[u8]>)>,
 }
@@ -64,13 +65,13 @@ impl Sessions {
             groups: Pane::new(&aggregates),
             waiting: Slices::new(aggregates),
             done: i64::MIN,
-            open: BTreeMap::new(),
+            open: HashMap::with_hasher(FixedState::with_seed(0)),
             deadlines: BTreeSet::new(),
         }
     }
 
     pub(super) fn add(&mut self, times: &[i64], keys: &[ArrayRef], arguments: &[Option<ArrayRef>]) {
-        self.waiting.add(times, keys, arguments, |time| time);
+        self.waiting.add(times, keys, arguments, |time| (time, time..=time));
     }
 
     pub(super) fn close(&mut self, watermark: i64) -> Vec<Closed> {
@@ -176,7 +177,9 @@ impl Sessions {
         self.waiting.write(writer);
         writer.count(self.open.len());
         let mut order = Vec::with_capacity(self.groups.len());
-        for (partition, session) in &self.open {
+        let mut open: Vec<(&Box<[u8]>, &Session)> = self.open.iter().collect();
+        open.sort_unstable_by_key(|(partition, _)| *partition);
+        for (partition, session) in open {
             writer.bytes(partition);
             writer.int(session.start);
             writer.int(session.last);

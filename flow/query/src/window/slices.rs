@@ -1,6 +1,7 @@
 //! Panes by the time at which they begin: where rows go first, whatever kind of window they will be in.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use arrow::array::ArrayRef;
 
@@ -27,26 +28,24 @@ impl Slices {
         Self { aggregates, panes, held: 0, encoder, slots }
     }
 
-    /// Adds rows: their times, keys and the aggregates' arguments. `start` says when the slice of a time begins.
+    /// Adds rows: their times, keys and the aggregates' arguments. `slice` says when the slice of a time begins, and which times
+    /// it has.
     pub(super) fn add(
         &mut self,
         times: &[i64],
         keys: &[ArrayRef],
         arguments: &[Option<ArrayRef>],
-        start: impl Fn(i64) -> i64,
+        slice: impl Fn(i64) -> (i64, RangeInclusive<i64>),
     ) {
         let encoded = self.encoder.encode(keys, times.len());
         let mut from = 0;
         // Rows come nearly in the order of time: a batch is a few runs of rows of one pane, most often one.
         while from < times.len() {
-            let slice = start(times[from]);
-            let run = times[from..].iter().take_while(|&&time| start(time) == slice).count();
-            let pane = self.panes.entry(slice).or_insert_with(|| Pane::new(&self.aggregates));
+            let (start, of_slice) = slice(times[from]);
+            let run = times[from..].iter().take_while(|time| of_slice.contains(time)).count();
+            let pane = self.panes.entry(start).or_insert_with(|| Pane::new(&self.aggregates));
             let before = pane.weight();
-            self.slots.clear();
-            for row in from..from + run {
-                self.slots.push(pane.slot(encoded.row(row)));
-            }
+            pane.slots(&encoded, from..from + run, &mut self.slots);
             for (accumulator, argument) in pane.accumulators.iter_mut().zip(arguments) {
                 let argument = argument.as_ref().map(|array| array.slice(from, run));
                 accumulator.add(&self.slots, argument.as_ref());

@@ -61,7 +61,7 @@ impl Sliding {
     }
 
     pub(super) fn add(&mut self, times: &[i64], keys: &[ArrayRef], arguments: &[Option<ArrayRef>]) {
-        self.waiting.add(times, keys, arguments, |time| time);
+        self.waiting.add(times, keys, arguments, |time| (time, time..=time));
     }
 
     pub(super) fn close(&mut self, watermark: i64) -> Vec<Closed> {

@@ -462,7 +462,7 @@ watermark of the query: the least of all shards; one that is behind holds up all
 
 state, at most; beyond it the query stops and says so
   2,000,000 groups of windows in a step
-  all of it with a part of the results: one transaction of 16 MiB
+  all of it: 1 GiB in a checkpoint, of which only what changed is written
 after a change it goes on where it was: positions and watermark stay, what was given is not given again
 ";
     assert_eq!(explain(&program, &EventOrder::default()), expected);
@@ -481,8 +481,8 @@ fn only_the_columns_used_are_read() {
 #[test]
 fn outputs_are_known_before_columns_are() {
     let sql = "WITH s AS (SELECT a FROM x) SELECT * INTO One FROM s SELECT * INTO one FROM s SELECT * FROM s";
-    assert_eq!(output_names(QueryDialect::StreamAnalytics, sql), ["One", "output"]);
+    assert_eq!(output_names(QueryDialect::StreamAnalytics, sql, &[]), ["One", "output"]);
     let sql =
         "CREATE STREAM \"Out\" (A BIGINT); CREATE STREAM b; CREATE PUMP p AS INSERT INTO b SELECT STREAM a FROM x";
-    assert_eq!(output_names(QueryDialect::Kinesis, sql), ["Out", "B"]);
+    assert_eq!(output_names(QueryDialect::Kinesis, sql, &[]), ["Out", "B"]);
 }

@@ -45,6 +45,7 @@ pub fn run(program: &Program, sources: Vec<RecordBatch>) -> Vec<RecordBatch> {
             Operator::PatternMatch(plan) => naive_pattern::matches(&step.schema, plan, &inputs[0]),
             Operator::Sort(sort) => naive_sort::rows(&step.schema, sort, &inputs[0]),
             Operator::Lookup(_) => unreachable!("no case here looks rows up"),
+            Operator::Errors => unreachable!("no case here fails"),
             Operator::Scored(_) => unreachable!("what a model learned has no plainer form"),
             Operator::Join(plan) => join(&step.schema, plan, [&inputs[0], &inputs[1]]),
         };

@@ -99,7 +99,7 @@ pub(super) fn check_definition(front: &KinesisAnalytics, query: &NewQuery) -> Re
     if !mistakes.is_empty() {
         return Err(front.error(&QueryError::Plan(mistakes)));
     }
-    let known = millstream_query::output_names(query.dialect, &query.sql);
+    let known = millstream_query::output_names(query.dialect, &query.sql, &query.outputs);
     match query.outputs.iter().find(|output| !known.contains(&output.name)) {
         Some(other) => Err(invalid(format!(
             "the application code has no stream `{}`; its streams are `{}`",

@@ -67,7 +67,7 @@ fn check_outputs(query: &QueryDefinition) -> Result<(), JobError> {
     if query.sql.trim().is_empty() {
         return Ok(());
     }
-    let written = output_names(query.dialect, &query.sql);
+    let written = output_names(query.dialect, &query.sql, &query.outputs);
     let defined: Vec<&str> = query.outputs.iter().map(|output| output.name.as_str()).collect();
     if let Some(name) = written.iter().find(|name| !defined.iter().any(|known| known.eq_ignore_ascii_case(name))) {
         return Err(JobError::invalid(format!("the query writes `{name}`, which is no output of the job")));

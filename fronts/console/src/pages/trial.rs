@@ -9,8 +9,9 @@ use axum::extract::multipart::MultipartError;
 use axum::extract::{FromRequest as _, Multipart, Path, Request, State};
 use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use http::header;
-use millstream_catalog::{DesiredState, QueryDefinition};
-use millstream_query::{QueryError, Trial, TrialError, TrialOutput};
+use millstream_catalog::{DesiredState, InputProcessor, QueryDefinition};
+use millstream_query::{Processed, ProcessingBatch, QueryError, Trial, TrialError, TrialOutput};
+use millstream_types::Record;
 use serde_json::Value;
 
 use super::Frame;
@@ -22,7 +23,7 @@ use crate::api::trial::{Ask, carry_out};
 use crate::chart;
 use crate::error::ConsoleError;
 use crate::page::Page;
-use crate::tail;
+use crate::tail::{self, Placed};
 
 /// Records of each stream that are tried.
 const LIVE_RECORDS: usize = 200;
@@ -113,10 +114,12 @@ async fn test(console: &Console, name: String, mut fields: BTreeMap<String, Stri
     };
     let token = fields.remove(TOKEN).unwrap_or_default();
     let mut editor = filled(console, &query, fields);
-    if wanted == Wanted::Live {
-        newest(console, &query, &mut editor.samples).await?;
-    }
     let (mut trial, mut mistake) = (Trial::default(), None);
+    if wanted == Wanted::Live
+        && let Err(error) = newest(console, &query, &mut editor.samples).await
+    {
+        mistake = Some(error.to_string());
+    }
     match wanted {
         Wanted::Check => {
             let found = console.queries().mistakes(&name, &editor.sql).await?;
@@ -173,7 +176,7 @@ fn filled(console: &Console, query: &QueryDefinition, mut fields: BTreeMap<Strin
     }
 }
 
-/// Takes what the streams of the inputs took last as their samples.
+/// Takes what the streams of the inputs took last as their samples, as the functions make it that inputs' records go through.
 async fn newest(
     console: &Console,
     query: &QueryDefinition,
@@ -183,10 +186,39 @@ async fn newest(
         let stream = console.streams().get(&input.stream)?;
         let mut placed = tail::newest(console.streams(), &stream, LIVE_RECORDS).await?;
         placed.reverse();
+        if let Some(processor) = &input.processor {
+            placed = processed(console, (&query.name, &input.stream), processor, placed).await?;
+        }
         let lines = placed.iter().flat_map(|placed| events(placed.shard, &placed.record));
         *sample = lines.map(|event| format!("{event}\n")).collect();
     }
     Ok(())
+}
+
+/// What a function makes of records, in their order; those that it drops, or that are none for it, are left out.
+async fn processed(
+    console: &Console,
+    (query, stream): (&str, &str),
+    processor: &InputProcessor,
+    mut placed: Vec<Placed>,
+) -> Result<Vec<Placed>, ConsoleError> {
+    let mut made = Vec::with_capacity(placed.len());
+    // Those of one shard go together.
+    placed.sort_by_key(|placed| placed.sequence.log);
+    for of_shard in placed.chunk_by(|before, next| before.sequence.log == next.sequence.log) {
+        let Some(first) = of_shard.first() else { continue };
+        let records: Vec<Record> = of_shard.iter().map(|placed| placed.record.clone()).collect();
+        let (shard, log) = (first.shard, first.sequence.log);
+        let batch = ProcessingBatch { query, stream, shard, log, records: &records };
+        let became = console.queries().process(batch, processor).await?;
+        for (placed, became) in of_shard.iter().zip(became) {
+            if let Processed::Record(data) = became {
+                made.push(Placed { record: Record { data, ..placed.record.clone() }, ..placed.clone() });
+            }
+        }
+    }
+    made.sort_by_key(|placed| (placed.record.append_time, placed.sequence));
+    Ok(made)
 }
 
 /// Runs the text over its samples; without any nothing comes of it.

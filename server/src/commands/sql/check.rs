@@ -21,7 +21,7 @@ pub fn run(args: &SqlArgs) -> anyhow::Result<()> {
     let language = clap::ValueEnum::to_possible_value(&language).map(|value| value.get_name().to_owned());
     let does = match &program {
         Some(program) => described(program),
-        None => format!("writes {}", output_names(written.dialect, &written.sql).join(", ")),
+        None => format!("writes {}", output_names(written.dialect, &written.sql, &[]).join(", ")),
     };
     say(&format!("{}: sound ({}): {does}", written.file.display(), language.unwrap_or_default()));
     for input in unknown {

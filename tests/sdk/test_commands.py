@@ -1,7 +1,9 @@
 """The command line: mistakes of a pipeline file, ad-hoc SQL, replayed trades, and an orderly end."""
 
 import json
+import pathlib
 import re
+import signal
 import subprocess
 
 from conftest import BINARY, ROOT, Node, until
@@ -290,6 +292,18 @@ def test_sigterm_drains_and_a_second_node_is_kept_out(node):
     assert node.run("log", "dump").startswith("transaction ")
     node.start()
     assert "live" in node.client("kinesis").list_streams()["StreamNames"]
+
+
+def test_a_node_that_answers_hears_what_ends_it():
+    node = Node()
+    try:
+        node.start()
+        status = pathlib.Path(f"/proc/{node.process.pid}/status").read_text()
+        caught = int(re.search(r"SigCgt:\s*([0-9a-f]+)", status)[1], 16)
+        assert caught >> (signal.SIGTERM - 1) & 1 and caught >> (signal.SIGINT - 1) & 1
+        assert node.stop() == 0
+    finally:
+        node.remove()
 
 
 def test_a_replay_needs_its_file(tmp_path):

@@ -332,7 +332,7 @@ def test_a_form_needs_the_nodes_token():
 
 
 def test_other_sites_cannot_send_forms(node):
-    request = urllib.request.Request(f"{node.console}/new/stream", b"", {"Origin": "http://evil.example"})
+    request = urllib.request.Request(f"{node.console}/new/stream", b"x" * (4 << 20), {"Origin": "http://evil.example"})
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(request, timeout=10)
     assert refused.value.code == 403

@@ -139,9 +139,7 @@ fn next_sound(
     reach: Reach,
 ) -> Result<Option<Place>, StorageError> {
     let read = |position: u64, length: u64| {
-        let mut bytes = vec![0; length as usize];
-        file.read_at(&mut bytes, position).map_err(failed("read", &segment.path))?;
-        Ok::<_, StorageError>(Bytes::from(bytes))
+        file.read_at(length as usize, position).map(Bytes::from).map_err(failed("read", &segment.path))
     };
     // Batches of earlier versions stand in front of others only. What a record carries could pass for one of them, so they are
     // taken only where the segment is known to begin with one.

@@ -412,9 +412,7 @@ pub(crate) fn read_file(disk: &dyn Disk, number: u64) -> Result<Bytes, StorageEr
     let name = file_name(number);
     let file = disk.open(&name).map_err(failed("open", &name))?;
     let length = file.length().map_err(failed("read", &name))?;
-    let mut bytes = vec![0; length as usize];
-    file.read_at(&mut bytes, 0).map_err(failed("read", &name))?;
-    Ok(bytes.into())
+    Ok(file.read_at(length as usize, 0).map_err(failed("read", &name))?.into())
 }
 
 /// The first lsn of a journal file.

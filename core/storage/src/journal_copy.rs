@@ -10,23 +10,24 @@ use crate::error::StorageError;
 use crate::frame::{self, Frame};
 use crate::journal::{self, FILE_HEADER, Found};
 
-/// The records of a log at these offsets, if the journal has all of them and they are not more than `bytes_max`. A journal that
-/// cannot be read has none: what is looked for is lost already.
+/// The records of a log at these offsets, if the journal has all of them and they are not more than `bytes_max`.
 pub(crate) fn find(disk: &dyn Disk, log: LogId, offsets: Range<u64>, bytes_max: usize) -> Option<Vec<RecordBatch>> {
+    let found = find_some(disk, log, offsets.clone());
+    let follow = |next: u64, batch: &RecordBatch| (batch.base_offset == next).then(|| batch.next_offset());
+    let end = found.iter().try_fold(offsets.start, follow)?;
+    let bytes = found.iter().map(|batch| batch.bytes.len()).sum::<usize>();
+    (end == offsets.end && bytes <= bytes_max).then_some(found)
+}
+
+/// The records of a log at these offsets that the journal has, in their order. A journal that cannot be read has none: what is
+/// looked for is lost already.
+pub(crate) fn find_some(disk: &dyn Disk, log: LogId, offsets: Range<u64>) -> Vec<RecordBatch> {
     let mut found = BTreeMap::new();
     if let Err(error) = collect(disk, log, &offsets, &mut found) {
         tracing::warn!(%error, "the journal cannot be searched for records of a damaged segment");
-        return None;
+        return Vec::new();
     }
-    let mut next = offsets.start;
-    for batch in found.values() {
-        if batch.base_offset != next {
-            return None;
-        }
-        next = batch.next_offset();
-    }
-    let bytes = found.values().map(|batch| batch.bytes.len()).sum::<usize>();
-    (next == offsets.end && bytes <= bytes_max).then(|| found.into_values().collect())
+    found.into_values().filter(|batch| batch.next_offset() <= offsets.end).collect()
 }
 
 /// Collects them by their offsets, from the last file to the first.

@@ -145,6 +145,7 @@ fn restore_logs(
     let mut later = Vec::new();
     for (&id, record) in records {
         let (segments, beyond) = segments(disk, id, record)?;
+        check_end(&segments, record)?;
         later.extend(beyond);
         logs.insert(id, Arc::new(Log::new(id, record.bounds, segments)));
     }
@@ -167,7 +168,7 @@ fn restore_logs(
     Ok(logs)
 }
 
-/// The segments of a log that count, and the names of those that do not.
+/// The segments of a log that count, and the names of those that do not. The last one may lack its end: see [`check_end`].
 pub(crate) fn segments(
     disk: &dyn Disk,
     id: LogId,
@@ -180,13 +181,7 @@ pub(crate) fn segments(
         if record.segment_bytes == 0 || base > record.segment_base {
             later.push(path(id, base));
         } else if base == record.segment_base {
-            let segment_bytes = record.segment_bytes;
-            if length < segment_bytes {
-                let detail =
-                    format!("expected at least {segment_bytes} bytes, found {length}; restore it from a backup");
-                return Err(StorageError::Damaged { file: path(id, base), position: length, detail });
-            }
-            files.push((base, segment_bytes));
+            files.push((base, length.min(record.segment_bytes)));
         } else {
             files.push((base, length));
         }
@@ -203,4 +198,20 @@ pub(crate) fn segments(
         return Err(StorageError::Damaged { file: folder, position: 0, detail });
     }
     Ok((segments, later))
+}
+
+/// Refuses a log whose last segment lacks what the checkpoint wrote: records go on behind what is there.
+pub(crate) fn check_end(segments: &[Arc<Segment>], record: &LogRecord) -> Result<(), StorageError> {
+    let expected = record.segment_bytes;
+    match segments.last() {
+        Some(last) if last.written() < expected => {
+            let found = last.written();
+            let detail = format!(
+                "expected at least {expected} bytes, which the last checkpoint wrote, found {found}; restore the file from a \
+                 backup, or put back what the journal still has and see what is lost: `millstream log repair`"
+            );
+            Err(StorageError::Damaged { file: last.path.clone(), position: found, detail })
+        }
+        _ => Ok(()),
+    }
 }

@@ -251,8 +251,7 @@ impl Segment {
         let rest = reach.bytes.saturating_sub(from.position);
         let mut length = wanted.clamp(HEAD as u64, CHUNK_BYTES).min(rest);
         loop {
-            let mut chunk = vec![0; length as usize];
-            file.read_at(&mut chunk, from.position).map_err(failed("read", &self.path))?;
+            let chunk = file.read_at(length as usize, from.position).map_err(failed("read", &self.path))?;
             let chunk = Bytes::from(chunk);
             let (batches, to) = decode(&chunk, from, reach);
             if to.position > from.position {

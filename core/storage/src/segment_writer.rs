@@ -51,8 +51,7 @@ impl Written {
         let file = opened.map_err(failed("open", path))?;
         let mut end = segment.written();
         let border = end - end % BLOCK as u64;
-        let mut begun = vec![0; (end - border) as usize];
-        file.read_at(&mut begun, border).map_err(failed("read", path))?;
+        let mut begun = file.read_at((end - border) as usize, border).map_err(failed("read", path))?;
         let (mut entries, mut taken) = (Vec::new(), 0);
         while taken < batches.len() && (taken == 0 || end < segment_bytes) {
             let room = usize::try_from(segment_bytes.saturating_sub(end)).unwrap_or(WRITE_BYTES);

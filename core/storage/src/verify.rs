@@ -10,7 +10,7 @@ use crate::error::StorageError;
 use crate::frame::Frame;
 use crate::journal;
 use crate::keys::FjallKeys;
-use crate::recovery::{log_records, read_checkpoint, segments};
+use crate::recovery::{check_end, log_records, read_checkpoint, segments};
 use crate::storage::take_folder;
 
 /// Bytes of the key-value store's cache while it is only looked at.
@@ -75,6 +75,7 @@ pub fn verify(folder: &Path) -> Result<VerifyReport, StorageError> {
     for (id, record) in log_records(&keys)? {
         report.logs += 1;
         let (segments, _) = segments(&disk, id, &record)?;
+        check_end(&segments, &record)?;
         for segment in segments {
             let (records, lost) = segment.verify(&disk)?;
             report.records += records;

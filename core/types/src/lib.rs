@@ -4,6 +4,7 @@
 //! Read next: [`record`] (what flows), [`port`] (how engines meet), [`clock`] (where time comes from).
 
 pub mod address;
+mod backoff;
 pub mod clock;
 pub mod error;
 pub mod letter_pattern;
@@ -12,6 +13,7 @@ pub mod properties;
 pub mod record;
 pub mod time;
 
+pub use backoff::Backoff;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::ErrorKind;
 pub use port::{

@@ -4,7 +4,6 @@
 //! before it is written, so a crash writes the same object again instead of a second one.
 //! Read next: [`engine`] (the operations), [`task`] (one delivery stream at work).
 
-mod backoff;
 mod buffer;
 pub mod engine;
 mod error;

@@ -14,10 +14,9 @@ use millstream_insight::{Gauge, Insight, Step};
 use millstream_object::{Objects, Properties, Put};
 use millstream_storage::StorageError;
 use millstream_stream::Streams;
-use millstream_types::{CheckRole, Clock, LogId, Millis, RoleUse};
+use millstream_types::{Backoff, CheckRole, Clock, LogId, Millis, RoleUse};
 use tokio::sync::watch;
 
-use crate::backoff::Backoff;
 use crate::buffer::{Buffer, share};
 use crate::engine::Status;
 use crate::error::DeliveryError;
@@ -26,6 +25,9 @@ use crate::plan::{ObjectPlan, Progress, ProgressStore, Range};
 
 /// Bytes asked of a shard at once.
 const READ_BYTES: usize = 4 << 20;
+
+/// First and longest wait before a failed delivery is tried again.
+const RETRY_WAITS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 
 /// How often the buffer is looked at while it fills.
 const LOOK: Duration = Duration::from_millis(100);
@@ -65,7 +67,7 @@ impl Task {
     }
 
     async fn deliver(&self) {
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::new(RETRY_WAITS);
         // Which shard the next buffer begins with: each object begins where the one before ended, so none is left behind.
         let mut turn = 0;
         loop {

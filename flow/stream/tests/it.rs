@@ -13,10 +13,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use millstream_catalog::{
-    CapacityMode, Catalog, HashKeyRange, ShardDefinition, StreamDefinition, StreamOwner, StreamSettings,
+    CapacityMode, Catalog, HashKeyRange, RecordDistribution, ShardDefinition, StreamDefinition, StreamOwner,
+    StreamSettings,
 };
 use millstream_storage::Storage;
-use millstream_stream::{Entry, NewStream, SHARDS_ALL_MAX, StreamError, Streams, TAGS_MAX};
+use millstream_stream::{Entry, NewStream, SHARDS_ALL_MAX, StreamError, Streams, TAGS_MAX, THROUGHPUT_COMMITTED_MS};
 use millstream_types::{LogId, ManualClock};
 
 fn engine() -> (Streams, Arc<ManualClock>) {
@@ -60,6 +61,48 @@ async fn what_is_put_is_read_in_order_from_its_shard() {
         }
     }
     assert_eq!(seen, 200);
+}
+
+#[tokio::test]
+async fn keys_decide_nothing_where_records_go_in_turn() {
+    let (streams, _) = engine();
+    let settings = StreamSettings { distribution: RecordDistribution::Even, ..StreamSettings::default() };
+    let make = streams.create_with(new_stream("even", 3), CapacityMode::OnDemand, BTreeMap::new(), settings);
+    make.await.unwrap();
+    let same = Entry { explicit_hash_key: Some(0), ..entry("same", "x") };
+    let shards = |placements: Vec<millstream_stream::Placement>| {
+        let mut counts = [0; 3];
+        placements.iter().for_each(|placement| counts[placement.shard as usize] += 1);
+        counts
+    };
+    assert_eq!(shards(streams.put("even", &vec![same.clone(); 30]).await.unwrap()), [10; 3]);
+    let mut singly = Vec::new();
+    for _ in 0..90 {
+        singly.extend(streams.put("even", std::slice::from_ref(&same)).await.unwrap());
+        // Puts to other streams do not keep this one to some of its shards.
+        streams.put("even", &[]).await.unwrap();
+    }
+    assert!(shards(singly).iter().all(|count| (15..50).contains(count)));
+    streams.set_capacity("even", CapacityMode::Provisioned, None).await.unwrap();
+    assert_eq!(shards(streams.put("even", &vec![same; 30]).await.unwrap()), [30, 0, 0]);
+}
+
+#[tokio::test]
+async fn an_account_commits_itself_for_a_day_at_least() {
+    let (streams, clock) = engine();
+    assert_eq!(streams.commit_throughput(false).await.unwrap(), None);
+    let made = streams.commit_throughput(true).await.unwrap().unwrap();
+    assert_eq!((made.started, made.ends), (1_000, None));
+    clock.advance(60_000);
+    let day = Some(1_000 + THROUGHPUT_COMMITTED_MS);
+    assert_eq!(streams.commit_throughput(false).await.unwrap().unwrap().ends, day);
+    clock.advance(60_000);
+    assert_eq!(streams.commit_throughput(false).await.unwrap().unwrap().ends, day, "it ends when it ended");
+    assert_eq!(streams.commit_throughput(true).await.unwrap().unwrap(), made, "it goes on");
+    streams.commit_throughput(false).await.unwrap();
+    clock.advance(THROUGHPUT_COMMITTED_MS);
+    let again = streams.commit_throughput(true).await.unwrap().unwrap();
+    assert_eq!((again.started, again.ends), (121_000 + THROUGHPUT_COMMITTED_MS, None));
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use millstream_http::body::discard;
 
 /// Names that always mean this machine.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
@@ -35,7 +36,11 @@ pub struct Hosts(pub Arc<[String]>);
 /// Lets a request through if it may come in, and sets the headers of its answer.
 pub async fn check(State(hosts): State<Hosts>, request: Request<Body>, next: Next) -> Response {
     let mut response = match refusal(&hosts, request.method(), request.uri(), request.headers()) {
-        Some(reason) => (StatusCode::FORBIDDEN, reason).into_response(),
+        Some(reason) => {
+            // Its sender gets to the answer when what it sends is taken.
+            discard(request.into_body()).await;
+            (StatusCode::FORBIDDEN, reason).into_response()
+        }
         None => next.run(request).await,
     };
     for (name, value) in HEADERS {

@@ -14,7 +14,7 @@ use crate::demo::example::{self, Example};
 use crate::demo::orders;
 use crate::demo::producer::{Destination, Feed, Sent, produce};
 use crate::demo::summary::Summary;
-use crate::demo::{ended, on_node, tweets};
+use crate::demo::{End, on_node, tweets};
 use crate::node::Node;
 use crate::settings::Settings;
 
@@ -45,10 +45,11 @@ pub async fn run(args: &DemoArgs) -> anyhow::Result<()> {
         std::fs::File::open(file).with_context(|| format!("cannot read the trades in {}", file.display()))?;
         example = example.by_own_time();
     }
-    on_node(Settings::from_args(&serve)?, async |node: &Node| stock_trades(node, example, args).await).await
+    let play = async |node: &Node, end| stock_trades(node, example, args, end).await;
+    on_node(Settings::from_args(&serve)?, args.seconds, play).await
 }
 
-async fn stock_trades(node: &Node, example: Example, args: &DemoArgs) -> anyhow::Result<()> {
+async fn stock_trades(node: &Node, example: Example, args: &DemoArgs, end: End) -> anyhow::Result<()> {
     let file = example.write(&node.data().join(example.folder)).context("writing the example")?;
     let request = Request::read(&file, &Known::default())?;
     let applied = apply::apply(node.engines(), &request).await?;
@@ -64,7 +65,7 @@ async fn stock_trades(node: &Node, example: Example, args: &DemoArgs) -> anyhow:
     let summary = Summary { api: posted, query: example.query, sent };
     tokio::select! {
         () = summary.show(node) => {}
-        () = ended(args.seconds) => {}
+        () = end.reached() => {}
     }
     producer.abort();
     Ok(())
@@ -74,7 +75,7 @@ async fn stock_trades(node: &Node, example: Example, args: &DemoArgs) -> anyhow:
 async fn paid_api(serve: &mut ServeArgs, seconds: Option<u64>) -> anyhow::Result<()> {
     let listen = *serve.portal_listen.get_or_insert(SocketAddr::from((Ipv4Addr::LOCALHOST, PORTAL_PORT)));
     let require_tls = serve.require_tls;
-    on_node(Settings::from_args(serve)?, async |node: &Node| {
+    on_node(Settings::from_args(serve)?, seconds, async |node: &Node, end: End| {
         let example = example::PAID_API;
         let file = example.write(&node.data().join(example.folder)).context("writing the example")?;
         for applied in apply::apply(node.engines(), &Request::read(&file, &Known::default())?).await? {
@@ -83,7 +84,7 @@ async fn paid_api(serve: &mut ServeArgs, seconds: Option<u64>) -> anyhow::Result
         let (owner, password) = millstream_portal::DEVELOPMENT_OWNER;
         let scheme = if require_tls { "https" } else { "http" };
         println!("the developer portal is at {scheme}://{listen}/ and its owner logs in as {owner} with {password}");
-        ended(seconds).await;
+        end.reached().await;
         Ok(())
     })
     .await

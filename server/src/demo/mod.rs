@@ -14,29 +14,43 @@ use std::time::Duration;
 
 use crate::node::Node;
 use crate::settings::Settings;
+use crate::signals::StopSignals;
 
 /// Starts a node, plays a demo on it, and drains it however the demo ends.
 ///
 /// # Errors
 /// What keeps the node from starting; what `play` fails with.
-pub async fn on_node(settings: Settings, play: impl AsyncFnOnce(&Node) -> anyhow::Result<()>) -> anyhow::Result<()> {
+pub async fn on_node(
+    settings: Settings,
+    seconds: Option<u64>,
+    play: impl AsyncFnOnce(&Node, End) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let end = End { stop: StopSignals::listen()?, seconds };
     let node = Node::start(settings).await?;
     node.announce();
-    let outcome = play(&node).await;
+    let outcome = play(&node, end).await;
     node.stop().await;
     outcome
 }
 
-/// Resolves with SIGTERM or Ctrl-C, or after so many seconds if they are said.
-pub async fn ended(seconds: Option<u64>) {
-    let over = async {
-        match seconds {
-            Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
-            None => std::future::pending().await,
+/// When a demo ends.
+pub struct End {
+    stop: StopSignals,
+    seconds: Option<u64>,
+}
+
+impl End {
+    /// Resolves with SIGTERM or Ctrl-C, or after so many seconds if they are said.
+    pub async fn reached(mut self) {
+        let over = async {
+            match self.seconds {
+                Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.stop.requested() => {}
+            () = over => {}
         }
-    };
-    tokio::select! {
-        () = crate::signals::stop_requested() => {}
-        () = over => {}
     }
 }

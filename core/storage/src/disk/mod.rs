@@ -49,8 +49,8 @@ pub(crate) enum Synced {
 pub(crate) trait DiskFile: Send + Sync {
     /// Writes all bytes at a position.
     fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<()>;
-    /// Fills the buffer from a position; fails with `UnexpectedEof` when the file is shorter.
-    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<()>;
+    /// So many bytes from a position; fails with `UnexpectedEof` when the file is shorter.
+    fn read_at(&self, length: usize, position: u64) -> io::Result<Vec<u8>>;
     /// Makes content and length durable. After an error nothing is known about what was written.
     fn sync(&self) -> io::Result<()>;
     /// Gives the file room up to a length, in which it reads as zeros where nothing is written; fails with `Unsupported` where

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rustix::buffer::spare_capacity;
 use rustix::fs::{FallocateFlags, OFlags};
 use rustix::io::Errno;
 
@@ -165,8 +166,8 @@ impl DiskFile for DirectFile {
         self.cached.write_all_at(&bytes[done..], position + done as u64)
     }
 
-    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<()> {
-        self.cached.read_exact_at(buffer, position)
+    fn read_at(&self, length: usize, position: u64) -> io::Result<Vec<u8>> {
+        DiskFile::read_at(&self.cached, length, position)
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -196,8 +197,20 @@ impl DiskFile for File {
         self.write_all_at(bytes, position)
     }
 
-    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<()> {
-        self.read_exact_at(buffer, position)
+    /// Into memory that nobody has filled with zeros before.
+    fn read_at(&self, length: usize, position: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(length);
+        while bytes.len() < length {
+            let at = position + bytes.len() as u64;
+            match rustix::io::pread(self, spare_capacity(&mut bytes), at) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        // There may be room for more than was wanted.
+        bytes.truncate(length);
+        Ok(bytes)
     }
 
     fn sync(&self) -> io::Result<()> {

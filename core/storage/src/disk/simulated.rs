@@ -264,13 +264,12 @@ impl DiskFile for Handle {
         self.edit(Change::Write(position as usize, bytes.to_vec()))
     }
 
-    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<()> {
+    fn read_at(&self, length: usize, position: u64) -> io::Result<Vec<u8>> {
         let state = lock(&self.disk.state);
         let content = &state.files[self.file].content;
         let position = position as usize;
-        let bytes = content.get(position..position + buffer.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
-        buffer.copy_from_slice(bytes);
-        Ok(())
+        let bytes = content.get(position..position + length).ok_or(io::ErrorKind::UnexpectedEof)?;
+        Ok(bytes.to_vec())
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use millstream_types::{LogId, RecordBatch};
+use millstream_types::{LogId, Millis, RecordBatch};
 
 use super::{keep_aside, write_file};
 use crate::batch::{HEAD, lost_head};
@@ -14,7 +14,7 @@ use crate::disk::{Disk, failed};
 use crate::error::StorageError;
 use crate::journal_copy;
 use crate::recovery::segments;
-use crate::segment::Segment;
+use crate::segment::{Place, Segment};
 use crate::segment_writer::encode;
 
 /// The segments of a folder that are damaged.
@@ -34,9 +34,10 @@ impl DamagedSegments {
         for (&log, record) in records {
             for segment in segments(disk, log, record)?.0 {
                 segment.verify(disk)?;
-                let parts: Vec<Arc<Damaged>> =
-                    segment.damaged().into_iter().map(|part| searched(disk, log, part)).collect();
                 let is_last = segment.base == record.segment_base;
+                let whole = |part| if is_last { to_the_end(part, &segment, record.segment_bytes) } else { part };
+                let damaged = segment.damaged().into_iter().map(whole);
+                let parts: Vec<Arc<Damaged>> = damaged.flat_map(|part| searched(disk, log, part)).collect();
                 if !parts.is_empty() {
                     found.push(DamagedSegment { segment, is_last, parts });
                 }
@@ -58,8 +59,8 @@ impl DamagedSegments {
         for found in &self.0 {
             let Segment { log, path, base, .. } = &*found.segment;
             let file = disk.open(path).map_err(failed("open", path))?;
-            let mut whole = vec![0; file.length().map_err(failed("read", path))? as usize];
-            file.read_at(&mut whole, 0).map_err(failed("read", path))?;
+            let length = file.length().map_err(failed("read", path))?;
+            let mut whole = file.read_at(length as usize, 0).map_err(failed("read", path))?;
             keep_aside(disk, &format!("log-{}-{base:020}", log.0), "log", &whole)?;
             for part in &found.parts {
                 found.mend(part, &mut whole)?;
@@ -74,15 +75,85 @@ impl DamagedSegments {
     }
 }
 
-/// A part with its records, if the journal has them: a running node looks for few and small parts only, but what a repair does
-/// not find is given up for good.
-fn searched(disk: &dyn Disk, log: LogId, part: Arc<Damaged>) -> Arc<Damaged> {
-    if part.is_copied() {
+/// A part that reaches as far as its segment should, when the file ends before that.
+fn to_the_end(part: Arc<Damaged>, segment: &Segment, segment_bytes: u64) -> Arc<Damaged> {
+    if part.to.position < segment.written() || part.to.position >= segment_bytes {
         return part;
     }
-    match journal_copy::find(disk, log, part.from.offset..part.to.offset, usize::MAX) {
-        Some(stand_in) => Arc::new(Damaged { from: part.from, to: part.to, stand_in }),
-        None => part,
+    let to = Place { position: segment_bytes, ..part.to };
+    Arc::new(Damaged { from: part.from, to, stand_in: part.stand_in.clone() })
+}
+
+/// A part with its records, as far as the journal has them, as a part for each run of those that it has and of those that are
+/// lost: a running node looks for few and small parts only, but what a repair does not find is given up for good.
+fn searched(disk: &dyn Disk, log: LogId, part: Arc<Damaged>) -> Vec<Arc<Damaged>> {
+    if part.is_copied() {
+        return vec![part];
+    }
+    let runs = Run::all(&part, journal_copy::find_some(disk, log, part.from.offset..part.to.offset));
+    if let [whole] = &runs[..] {
+        return vec![Arc::new(Damaged { from: part.from, to: part.to, stand_in: whole.batches.clone() })];
+    }
+    let taken = runs.iter().map(Run::bytes).sum();
+    // Room that is left over stands behind what says that records are lost.
+    let Some(mut left) = part.to.position.saturating_sub(part.from.position).checked_sub(taken) else {
+        return vec![part];
+    };
+    let mut from = part.from;
+    let placed = |run: Run| {
+        let spare = if run.is_lost { std::mem::take(&mut left) } else { 0 };
+        let (position, offset) = (from.position + run.bytes() + spare, run.next);
+        let to = Place { position, offset, append_time: run.append_time };
+        let placed = Damaged { from, to, stand_in: run.batches };
+        from = to;
+        Arc::new(placed)
+    };
+    runs.into_iter().map(placed).collect()
+}
+
+/// Records of a damaged part that follow each other, all of which are lost or none.
+struct Run {
+    batches: Vec<RecordBatch>,
+    is_lost: bool,
+    /// The offset behind the last one.
+    next: u64,
+    /// No record behind it is older.
+    append_time: Millis,
+}
+
+impl Run {
+    /// The runs of a part of which these records are there.
+    fn all(part: &Damaged, there: Vec<RecordBatch>) -> Vec<Self> {
+        let mut runs: Vec<Self> = Vec::new();
+        let mut place = part.from;
+        for batch in there {
+            let (next, append_time) = (batch.next_offset(), batch.append_time);
+            let begins = Place { position: 0, offset: batch.base_offset, append_time };
+            runs.extend(Self::lost(place, begins));
+            match runs.last_mut().filter(|run| !run.is_lost) {
+                Some(run) => {
+                    run.batches.push(batch);
+                    (run.next, run.append_time) = (next, append_time);
+                }
+                None => runs.push(Self { batches: vec![batch], is_lost: false, next, append_time }),
+            }
+            place = Place { position: 0, offset: next, append_time };
+        }
+        runs.extend(Self::lost(place, part.to));
+        runs
+    }
+
+    /// What is lost between two places; `None` when nothing lies there.
+    fn lost(from: Place, to: Place) -> Option<Self> {
+        let batches: Vec<RecordBatch> = lost(from, to).collect();
+        let (next, append_time) = (to.offset, to.append_time);
+        (!batches.is_empty()).then_some(Self { batches, is_lost: true, next, append_time })
+    }
+
+    /// Bytes that it takes in a file.
+    fn bytes(&self) -> u64 {
+        let bytes = if self.is_lost { self.batches.len() * HEAD } else { encode(&self.batches, 0).len() };
+        bytes as u64
     }
 }
 
@@ -112,7 +183,7 @@ impl DamagedSegment {
             _ => (lost_heads(part, room).ok_or_else(too_large)?, room),
         };
         let end = from + content.len().max(length);
-        if ends_the_file {
+        if ends_the_file || end > whole.len() {
             whole.resize(end, 0);
         }
         let place = whole.get_mut(from..from + content.len()).ok_or_else(too_large)?;

@@ -1,9 +1,8 @@
 //! One subscription at work: reads its topic, keeps attempts under way, and knows what waits for another one.
-//! Read next: [`progress`] (what it remembers), [`job`] (what it has under way), [`restart`] (when it begins anew).
+//! Read next: [`progress`] (what it remembers), [`job`] (what it has under way).
 
 mod job;
 mod progress;
-mod restart;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -13,7 +12,7 @@ use std::time::{Duration, Instant};
 use millstream_catalog::{EventEndpoint, EventSchema};
 use millstream_insight::{Step, Trail};
 use millstream_stream::Streams;
-use millstream_types::{Clock, LogId, Millis, PutObject};
+use millstream_types::{Backoff, Clock, LogId, Millis, PutObject};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -27,7 +26,9 @@ use crate::schema::Event;
 use job::{Done, Item, Source};
 pub(crate) use progress::ProgressStore;
 use progress::{Progress, Waiting};
-use restart::Restarts;
+
+/// First and longest wait before a subscription that the storage refused begins anew.
+const RESTART_WAITS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 
 /// Bytes asked of the topic at once.
 const READ_BYTES: usize = 256 << 10;
@@ -94,7 +95,7 @@ struct Work<'t> {
 impl Task {
     /// Delivers until asked to stop; what is not settled then goes on at the next start.
     pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
-        let mut restarts = Restarts::default();
+        let mut restarts = Backoff::new(RESTART_WAITS);
         while !*stop.borrow() {
             let error = match self.store.load().await {
                 Ok(progress) => {
@@ -109,7 +110,9 @@ impl Task {
                     match ended {
                         Ok(never) => match never {},
                         Err(error) => {
-                            restarts.worked(work.saves > 0);
+                            if work.saves > 0 {
+                                restarts.succeeded();
+                            }
                             error
                         }
                     }
@@ -120,7 +123,7 @@ impl Task {
             tracing::warn!(%subscription, %error, "deliveries stopped; they are taken up again");
             self.view.fail(error.to_string());
             tokio::select! {
-                () = tokio::time::sleep(restarts.next_wait()) => {}
+                () = tokio::time::sleep(restarts.failed()) => {}
                 _ = stop.changed() => return,
                 () = self.over() => return,
             }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use millstream_catalog::FunctionDefinition;
 use millstream_storage::{StorageError, to_the_end};
-use millstream_types::{BoxFuture, ErrorKind, Invocation, InvocationId, Millis};
+use millstream_types::{Backoff, BoxFuture, ErrorKind, Invocation, InvocationId, Millis};
 
 pub(crate) use accepted::Accepted;
 use accepted::{Found, Kept, Outline, WAITING_MAX, Waiting};
@@ -81,7 +81,7 @@ pub(crate) fn resume(functions: &Functions, left: Vec<Outline>) {
 
 /// Runs an accepted invocation to its end; its event is read only when it is due and has a turn.
 async fn run(functions: Functions, mut outline: Outline, _waiting: Waiting) {
-    let mut throttle_wait = THROTTLE_WAITS.0;
+    let mut throttled = Backoff::new(THROTTLE_WAITS);
     loop {
         let early = outline.due - functions.now();
         tokio::time::sleep(Duration::from_millis(u64::try_from(early).unwrap_or(0))).await;
@@ -92,11 +92,7 @@ async fn run(functions: Functions, mut outline: Outline, _waiting: Waiting) {
                 outline.due = due;
                 continue;
             }
-            Ok(Step::Throttled) => {
-                let wait = throttle_wait;
-                throttle_wait = (throttle_wait * 2).min(THROTTLE_WAITS.1);
-                wait
-            }
+            Ok(Step::Throttled) => throttled.failed(),
             Err(error) if matches!(error.kind(), ErrorKind::Throttled) || matches!(error, StorageError::DiskFull) => {
                 tracing::warn!(invocation = %id, %error, "an asynchronous invocation waits for the store");
                 STORE_WAIT

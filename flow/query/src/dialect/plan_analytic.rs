@@ -75,8 +75,8 @@ pub(super) fn analytic(
     Some((Analytic { predicate, columns, calls: bound }, scope))
 }
 
-/// The mistakes of calls over joined rows that do not say in which of the sources they look back.
-pub(super) fn of_no_source(sql: &str, select: &Select, joined: &RowScope) -> Vec<PlanError> {
+/// The mistakes of calls over joined rows that do not say in which of the sources they look back; these calls are known as wrong then.
+pub(super) fn of_no_source(sql: &str, select: &Select, joined: &mut RowScope) -> Vec<PlanError> {
     let mut found = Vec::new();
     select.expressions().for_each(|expr| calls(joined, expr, &mut found));
     let binder = Binder { dialect: joined.dialect, sql, scope: Scope::Row(joined) };
@@ -87,8 +87,10 @@ pub(super) fn of_no_source(sql: &str, select: &Select, joined: &RowScope) -> Vec
         let error = PlanError::new(PlanErrorCode::AmbiguousColumn, expr.at, message);
         error.hint(format!("{name}({source}.column) OVER (PARTITION BY {source}.key LIMIT DURATION(minute, 5))"))
     };
-    let known = |expr: &Expr| joined.looked_back(&expr.span).is_some();
-    found.into_iter().filter(|(_, expr)| !known(expr)).map(told).collect()
+    found.retain(|(_, expr)| joined.looked_back(&expr.span).is_none());
+    let mistakes = found.iter().copied().map(told).collect();
+    joined.looked_back.extend(found.into_iter().map(|(_, expr)| (expr.span.clone(), None)));
+    mistakes
 }
 
 /// Whether all names of sources in an expression are the name of one of those that are joined, and one is there.

@@ -7,9 +7,8 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray as _, BooleanArray};
-use arrow::datatypes::{DataType, Field, Int64Type, SchemaRef, TimestampMillisecondType};
+use arrow::datatypes::{DataType, Field, SchemaRef, TimestampMillisecondType};
 use arrow::error::ArrowError;
-use datafusion_common::ScalarValue;
 use millstream_catalog::QueryDialect;
 
 use super::join_bounds::{Bounds, check_several, of_condition, of_windows, window_lengths};
@@ -20,7 +19,7 @@ use super::standard::join_bounds::of_times;
 use super::syntax::{BinaryOperator, Expr, ExprKind, JoinClause, Select};
 use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::expression::kernel::call;
-use crate::expression::scope::{RowScope, Side, column, literal};
+use crate::expression::scope::{RowScope, Side, column};
 use crate::expression::{Binder, Scope, types};
 use crate::plan::{Join, JoinSide, Lookup, Operator, ScalarExpr, StepInput, with_rowtime};
 
@@ -210,8 +209,9 @@ fn in_windows(
     let time = |side: &Side| column(&scope.schema, side.first + side.rows.schema.fields().len() - 1);
     let Some((right, before)) = scope.sides.split_last() else { return Ok(predicate) };
     for (side, length) in before.iter().zip(window_lengths(select, place)?).filter(|(side, _)| side.rows.timed) {
-        let length = literal(ScalarValue::Int64(Some(length.unwrap_or(0))));
-        let within = call("within", within, &[time(side), time(right), length], DataType::Boolean);
+        let length = length.unwrap_or(0);
+        let name = format!("at most {length} ms before");
+        let within = call(name, move |times| within(times, length), &[time(side), time(right)], DataType::Boolean);
         predicate = Some(match predicate {
             None => within,
             Some(before) => binder.binary(BinaryOperator::And, before, within, at)?,
@@ -221,11 +221,9 @@ fn in_windows(
 }
 
 /// Whether a second time is at most so many milliseconds behind a first one.
-fn within(arguments: &[ArrayRef]) -> Result<ArrayRef, ArrowError> {
-    let times = |place: usize| arguments[place].as_primitive::<TimestampMillisecondType>().values();
-    let lengths = arguments[2].as_primitive::<Int64Type>().values();
-    let within = times(0).iter().zip(times(1)).zip(lengths);
-    let within = within.map(|((before, behind), length)| behind.saturating_sub(*before) <= *length);
+fn within(times: &[ArrayRef], length: i64) -> Result<ArrayRef, ArrowError> {
+    let times = |place: usize| times[place].as_primitive::<TimestampMillisecondType>().values();
+    let within = times(0).iter().zip(times(1)).map(|(before, behind)| behind.saturating_sub(*before) <= length);
     Ok(Arc::new(within.map(Some).collect::<BooleanArray>()))
 }
 

@@ -153,7 +153,8 @@ impl Planner<'_> {
     ) -> (StepInput, RowScope, Cow<'s, Select>) {
         // Of what is joined they came first, in each of the sources.
         if self.dialect == QueryDialect::StreamAnalytics && !scope.sides.is_empty() {
-            self.errors.extend(of_no_source(self.sql, select, &scope));
+            let mut scope = scope;
+            self.errors.extend(of_no_source(self.sql, select, &mut scope));
             return (input, scope, Cow::Borrowed(select));
         }
         let Some((analytic, scope)) = analytic(self.sql, select, &scope, &[], &mut self.errors) else {

@@ -4,18 +4,15 @@
 //! the value is no scalar.
 
 use std::collections::BTreeSet;
-use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{AsArray as _, BooleanArray, RecordBatch};
-use arrow::datatypes::{DataType, Schema};
-use datafusion_common::{Result, ScalarValue};
-use datafusion_expr::ColumnarValue;
-use datafusion_physical_expr::PhysicalExpr;
+use arrow::array::{ArrayRef, AsArray as _, BooleanArray};
+use arrow::datatypes::DataType;
+use datafusion_common::ScalarValue;
 use datafusion_physical_expr::expressions::Literal;
 
 use super::json::{Value, canonical, quoted};
+use crate::expression::kernel::call;
 use crate::plan::ScalarExpr;
 
 /// What values are compared as.
@@ -26,31 +23,29 @@ enum Kind {
     Boolean,
 }
 
-/// The constants of a list, in an order: plans are told apart by how they are written.
-#[derive(Debug)]
+/// The constants of a list.
+#[derive(Debug, Default)]
 struct List {
     /// In the one spelling of those that are equal.
     known: BTreeSet<String>,
     kinds: BTreeSet<Kind>,
 }
 
-#[derive(Debug)]
-struct OneOf {
-    value: Arc<dyn PhysicalExpr>,
-    list: Arc<List>,
-}
-
 /// Whether a value is one of a list; `None`: not all of the list are constants that values are compared with as they are.
-pub(crate) fn one_of(value: &ScalarExpr, list: &[ScalarExpr]) -> Option<ScalarExpr> {
-    let (mut known, mut kinds) = (BTreeSet::new(), BTreeSet::new());
-    for item in list {
+pub(crate) fn one_of(value: &ScalarExpr, items: &[ScalarExpr]) -> Option<ScalarExpr> {
+    let mut list = List::default();
+    for item in items {
         let (text, kind) = constant(item.physical.downcast_ref::<Literal>()?.value())?;
-        known.insert(canonical(&text).into_owned());
-        kinds.insert(kind);
+        list.known.insert(canonical(&text).into_owned());
+        list.kinds.insert(kind);
     }
-    let physical = OneOf { value: Arc::clone(&value.physical), list: Arc::new(List { known, kinds }) };
-    let text = physical.to_string();
-    Some(ScalarExpr { physical: Arc::new(physical), data_type: DataType::Boolean, nullable: true, text })
+    let known: Vec<&str> = list.known.iter().map(String::as_str).collect();
+    let name = format!("one of ({})", known.join(", "));
+    let kernel = move |values: &[ArrayRef]| {
+        let rows = values[0].as_string::<i64>().iter().map(|json| list.has(json?));
+        Ok(Arc::new(rows.collect::<BooleanArray>()) as ArrayRef)
+    };
+    Some(call(name, kernel, std::slice::from_ref(value), DataType::Boolean))
 }
 
 /// A constant as JSON.
@@ -78,57 +73,5 @@ impl List {
             Value::Null | Value::Array(_) | Value::Record(_) => return None,
         };
         self.kinds.iter().all(|known| *known == kind).then_some(false)
-    }
-}
-
-impl PartialEq for OneOf {
-    fn eq(&self, other: &Self) -> bool {
-        let same_list = self.list.known == other.list.known && self.list.kinds == other.list.kinds;
-        same_list && self.value.as_ref() == other.value.as_ref()
-    }
-}
-
-impl Eq for OneOf {}
-
-impl Hash for OneOf {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.value.hash(state);
-        self.list.known.len().hash(state);
-    }
-}
-
-impl fmt::Display for OneOf {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known: Vec<&str> = self.list.known.iter().map(String::as_str).collect();
-        write!(f, "{} IN ({})", self.value, known.join(", "))
-    }
-}
-
-impl PhysicalExpr for OneOf {
-    fn data_type(&self, _: &Schema) -> Result<DataType> {
-        Ok(DataType::Boolean)
-    }
-
-    fn nullable(&self, _: &Schema) -> Result<bool> {
-        Ok(true)
-    }
-
-    fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
-        let values = self.value.evaluate(batch)?.into_array(batch.num_rows())?;
-        let rows = values.as_string::<i64>().iter().map(|json| self.list.has(json?));
-        Ok(ColumnarValue::Array(Arc::new(rows.collect::<BooleanArray>())))
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
-        vec![&self.value]
-    }
-
-    fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn PhysicalExpr>>) -> Result<Arc<dyn PhysicalExpr>> {
-        let value = children.pop().unwrap_or_else(|| Arc::clone(&self.value));
-        Ok(Arc::new(Self { value, list: Arc::clone(&self.list) }))
-    }
-
-    fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")
     }
 }

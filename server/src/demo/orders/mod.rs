@@ -11,8 +11,8 @@ use http::HeaderName;
 use millstream_catalog::pipeline::Known;
 use millstream_types::SystemClock;
 
-use super::example;
 use super::producer::{Destination, Sender, Sent};
+use super::{End, example};
 use crate::apply::{self, Request};
 use crate::cli::{DemoArgs, ServeArgs};
 use crate::node::{Engines, Node};
@@ -30,10 +30,11 @@ const KEYS: &str = "developer";
 /// # Errors
 /// What keeps a node from starting, or the pipeline from being applied.
 pub async fn run(serve: &ServeArgs, args: &DemoArgs) -> anyhow::Result<()> {
-    super::on_node(Settings::from_args(serve)?, async |node: &Node| play(node, args).await).await
+    super::on_node(Settings::from_args(serve)?, args.seconds, async |node: &Node, end| play(node, args, end).await)
+        .await
 }
 
-async fn play(node: &Node, args: &DemoArgs) -> anyhow::Result<()> {
+async fn play(node: &Node, args: &DemoArgs, end: End) -> anyhow::Result<()> {
     let example = example::EVENT_GRID;
     let file = example.write(&node.data().join(example.folder)).context("writing the example")?;
     for applied in apply::apply(node.engines(), &Request::read(&file, &Known::default())?).await? {
@@ -45,7 +46,7 @@ async fn play(node: &Node, args: &DemoArgs) -> anyhow::Result<()> {
     let producer = tokio::spawn(produce(Sender::new(to, sent), args.rate, args.seed));
     tokio::select! {
         () = summary.show(node) => {}
-        () = super::ended(args.seconds) => {}
+        () = end.reached() => {}
     }
     producer.abort();
     Ok(())

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use millstream_catalog::pipeline::Known;
 
+use super::End;
 use super::producer::{Feed, Sent};
 use crate::apply::{self, Request};
 use crate::cli::{DemoArgs, ServeArgs, TweetLanguage};
@@ -35,10 +36,10 @@ pub async fn run(serve: &ServeArgs, args: &DemoArgs) -> anyhow::Result<()> {
         needs_sdk(&settings)?;
     }
     let region = settings.region.clone();
-    super::on_node(settings, async |node: &Node| play(node, region, args).await).await
+    super::on_node(settings, args.seconds, async |node: &Node, end| play(node, region, args, end).await).await
 }
 
-async fn play(node: &Node, region: String, args: &DemoArgs) -> anyhow::Result<()> {
+async fn play(node: &Node, region: String, args: &DemoArgs, end: End) -> anyhow::Result<()> {
     let request = write(node, args).await?;
     for applied in apply::apply(node.engines(), &request).await? {
         println!("{applied}");
@@ -53,7 +54,7 @@ async fn play(node: &Node, region: String, args: &DemoArgs) -> anyhow::Result<()
     let summary = Summary { sent, fixed: args.fixed };
     tokio::select! {
         () = summary.show(node) => {}
-        () = super::ended(args.seconds) => {}
+        () = end.reached() => {}
     }
     producer.abort();
     Ok(())

@@ -9,7 +9,7 @@ use std::time::Duration;
 use millstream_http::share::Share;
 use millstream_http::tls::Acceptor;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -93,29 +93,31 @@ struct Client {
 
 impl Client {
     async fn plain(mut self, stream: TcpStream) -> io::Result<()> {
-        let mut first = [0];
-        self.first_byte(stream.peek(&mut first)).await?;
-        self.speak(first[0], stream).await;
+        let peeked = async {
+            let mut first = [0];
+            let came = stream.peek(&mut first).await?;
+            Ok(first.get(..came).and_then(<[u8]>::first).copied())
+        };
+        let first = self.first_byte(peeked).await?;
+        self.speak(first, stream).await;
         Ok(())
     }
 
     async fn under_tls(mut self, stream: TcpStream, acceptor: &Acceptor) -> io::Result<()> {
-        let mut stream = acceptor.accept(stream).await?;
-        let mut first = [0];
-        self.first_byte(stream.read_exact(&mut first)).await?;
-        // The byte is put back in front of the others.
-        let (reading, writing) = tokio::io::split(stream);
-        self.speak(first[0], tokio::io::join(io::Cursor::new(first).chain(reading), writing)).await;
+        // As long as one byte: what comes behind the first goes past the buffer.
+        let mut stream = BufReader::with_capacity(1, acceptor.accept(stream).await?);
+        let first = self.first_byte(async { Ok(stream.fill_buf().await?.first().copied()) }).await?;
+        self.speak(first, stream).await;
         Ok(())
     }
 
-    /// Waits for the first byte, but not long and not when the node stops.
-    async fn first_byte(&mut self, byte: impl Future<Output = io::Result<usize>>) -> io::Result<()> {
+    /// Waits for the first byte, which stays to be read, but not long and not when the node stops.
+    async fn first_byte(&mut self, byte: impl Future<Output = io::Result<Option<u8>>>) -> io::Result<u8> {
         let came = tokio::select! {
             came = tokio::time::timeout(FIRST_BYTE, byte) => came??,
-            () = stop(&mut self.stopped) => 0,
+            () = stop(&mut self.stopped) => None,
         };
-        if came == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+        came.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
     async fn speak<S>(self, first: u8, stream: S)

@@ -8,7 +8,7 @@ use datafusion_functions::{math, string, unicode};
 use millstream_catalog::QueryDialect;
 
 use super::kernel::Kernel;
-use super::{geo, log, number, regex, text, time};
+use super::{geo, log, number, regex, standard, text, time};
 use crate::dialect::syntax::Call;
 use crate::plan::AggregateFunction;
 use crate::value::access;
@@ -80,7 +80,7 @@ const CONFORMING: Languages = &[QueryDialect::Kinesis, QueryDialect::Standard];
 const AZURE_AND_STANDARD: Languages = &[QueryDialect::StreamAnalytics, QueryDialect::Standard];
 
 /// All functions, by name.
-pub(crate) const FUNCTIONS: [Function; 68] = {
+pub(crate) const FUNCTIONS: [Function; 76] = {
     use Argument::{Any, AsText, AsValue, Double, Integer, Number, Text, Timestamp, Unit, Value};
     use Body::{DataFusion, Own};
     [
@@ -110,7 +110,8 @@ pub(crate) const FUNCTIONS: [Function; 68] = {
         function("GETARRAYLENGTH", STREAM_ANALYTICS, &[Value], Outcome::Integer, Own(access::length)),
         function("GETRECORDPROPERTYVALUE", STREAM_ANALYTICS, &[Value, Text], Outcome::Value, Own(access::field)),
         function("GETTYPE", STREAM_ANALYTICS, &[Any], Outcome::Text, Own(access::type_name)),
-        function("INITCAP", CONFORMING, &[Text], Outcome::Text, DataFusion(unicode::initcap)),
+        function("INITCAP", KINESIS, &[Text], Outcome::Text, DataFusion(unicode::initcap)),
+        function("INITCAP", STANDARD, &[Text], Outcome::Text, Own(standard::initcap)),
         function("JSON_PARSE", STREAM_ANALYTICS, &[AsValue], Outcome::Value, Own(access::parse)),
         function("LEFT", STREAM_ANALYTICS, &[Text, Integer], Outcome::Text, DataFusion(unicode::left)),
         function("LEN", STREAM_ANALYTICS, &[Text], Outcome::Integer, Own(text::length_without_trailing_blanks)),
@@ -119,19 +120,25 @@ pub(crate) const FUNCTIONS: [Function; 68] = {
         function("LOWER", ALL, &[Text], Outcome::Text, DataFusion(string::lower)),
         function("LTRIM", STREAM_ANALYTICS, &[Text], Outcome::Text, Own(text::trim_start)),
         function("NCHAR", STREAM_ANALYTICS, &[Integer], Outcome::Text, Own(text::character)),
-        optional("OVERLAY", CONFORMING, &[Text, Text, Integer, Integer], 3, Outcome::Text, Own(text::overlay)),
+        optional("OVERLAY", KINESIS, &[Text, Text, Integer, Integer], 3, Outcome::Text, Own(text::overlay)),
+        optional("OVERLAY", STANDARD, &[Text, Text, Integer, Integer], 3, Outcome::Text, Own(standard::overlay)),
         function("PATINDEX", STREAM_ANALYTICS, &[Text, Text], Outcome::Integer, Own(regex::pattern_index)),
-        function("POSITION", CONFORMING, &[Text, Text], Outcome::Integer, Own(text::index_of)),
+        function("POSITION", KINESIS, &[Text, Text], Outcome::Integer, Own(text::index_of)),
+        function("POSITION", STANDARD, &[Text, Text], Outcome::Integer, Own(standard::position)),
         function("POWER", CONFORMING, &[Double, Double], Outcome::Double, DataFusion(math::power)),
         function("REGEX_REPLACE", KINESIS, &[Text, Text, Text, Integer, Integer], Outcome::Text, Own(regex::replace)),
         function("REGEXMATCH", STREAM_ANALYTICS, &[Text, Text], Outcome::Integer, Own(regex::position)),
-        function("REPLACE", AZURE_AND_STANDARD, &[Text, Text, Text], Outcome::Text, Own(text::replace)),
+        optional("REGEXP_EXTRACT", STANDARD, &[Text, Text, Integer], 2, Outcome::Text, Own(regex::extract)),
+        function("REPLACE", STREAM_ANALYTICS, &[Text, Text, Text], Outcome::Text, Own(text::replace)),
+        function("REPLACE", STANDARD, &[Text, Text, Text], Outcome::Text, Own(text::replace_everywhere)),
         function("REPLICATE", STREAM_ANALYTICS, &[Text, Integer], Outcome::Text, Own(text::replicate)),
         function("REVERSE", AZURE_AND_STANDARD, &[Text], Outcome::Text, DataFusion(unicode::reverse)),
         function("RIGHT", STREAM_ANALYTICS, &[Text, Integer], Outcome::Text, DataFusion(unicode::right)),
-        function("ROUND", AZURE_AND_STANDARD, &[Number, Integer], Outcome::First, Own(number::round)),
+        function("ROUND", STREAM_ANALYTICS, &[Number, Integer], Outcome::First, Own(number::round)),
+        function("ROUND", STANDARD, &[Number, Integer], Outcome::First, Own(standard::round)),
         function("RTRIM", STREAM_ANALYTICS, &[Text], Outcome::Text, Own(text::trim_end)),
         function("SIGN", AZURE_AND_STANDARD, &[Number], Outcome::First, Own(number::sign)),
+        function("SPLIT_INDEX", STANDARD, &[Text, Text, Integer], Outcome::Text, Own(text::split_index)),
         function("SQRT", ALL, &[Double], Outcome::Double, DataFusion(math::sqrt)),
         function("SQUARE", STREAM_ANALYTICS, &[Double], Outcome::Double, Own(number::square)),
         function("ST_DISTANCE", STREAM_ANALYTICS, &[Value, Value], Outcome::Double, Own(geo::distance)),
@@ -139,7 +146,8 @@ pub(crate) const FUNCTIONS: [Function; 68] = {
         function("ST_OVERLAPS", STREAM_ANALYTICS, &[Value, Value], Outcome::Integer, Own(geo::overlaps)),
         function("ST_WITHIN", STREAM_ANALYTICS, &[Value, Value], Outcome::Integer, Own(geo::within)),
         function("STUFF", STREAM_ANALYTICS, &[Text, Integer, Integer, Text], Outcome::Text, Own(text::stuff)),
-        optional("SUBSTRING", ALL, &[Text, Integer, Integer], 2, Outcome::Text, Own(text::substring)),
+        optional("SUBSTRING", BOTH, &[Text, Integer, Integer], 2, Outcome::Text, Own(text::substring)),
+        optional("SUBSTRING", STANDARD, &[Text, Integer, Integer], 2, Outcome::Text, Own(standard::substring)),
         function("TIMESTAMP_TO_CHAR", KINESIS, &[Text, Timestamp], Outcome::Text, Own(time::format_pattern)),
         function("TO_TIMESTAMP", KINESIS, &[Integer], Outcome::Timestamp, Own(time::from_millis)),
         function("TRANSLATE", STREAM_ANALYTICS, &[Text, Text, Text], Outcome::Text, Own(text::translate)),
@@ -156,7 +164,7 @@ pub(crate) const FUNCTIONS: [Function; 68] = {
 };
 
 /// Functions with a syntax or a typing of their own, and the languages that have them.
-pub(crate) const SPECIAL: [(&str, Languages); 16] = [
+pub(crate) const SPECIAL: [(&str, Languages); 24] = [
     ("COALESCE", ALL),
     ("CONCAT", STANDARD),
     ("DATE_FORMAT", STANDARD),
@@ -169,8 +177,16 @@ pub(crate) const SPECIAL: [(&str, Languages); 16] = [
     ("POWER", STREAM_ANALYTICS),
     ("SPACE", STREAM_ANALYTICS),
     ("DAY", STREAM_ANALYTICS),
-    ("MONTH", STREAM_ANALYTICS),
-    ("YEAR", STREAM_ANALYTICS),
+    ("DAYOFMONTH", STANDARD),
+    ("DAYOFWEEK", STANDARD),
+    ("DAYOFYEAR", STANDARD),
+    ("HOUR", STANDARD),
+    ("MINUTE", STANDARD),
+    ("MONTH", AZURE_AND_STANDARD),
+    ("QUARTER", STANDARD),
+    ("SECOND", STANDARD),
+    ("WEEK", STANDARD),
+    ("YEAR", AZURE_AND_STANDARD),
     ("SYSTEM.TIMESTAMP", STREAM_ANALYTICS),
     ("GETMETADATAPROPERTYVALUE", STREAM_ANALYTICS),
 ];
@@ -204,7 +220,7 @@ const STREAM_ANALYTICS_LATER: [&str; 2] = ["EVENTID", "SYSTEM.WINDOW"];
 
 /// What the standard dialect has and this engine does not yet: functions of time's end, of lists and of JSON, and the windows that
 /// `GROUP BY` had before there were tables of them.
-const STANDARD_LATER: [&str; 33] = [
+const STANDARD_LATER: [&str; 32] = [
     "ARRAY_AGG",
     "COLLECT",
     "CONCAT_WS",
@@ -231,7 +247,6 @@ const STANDARD_LATER: [&str; 33] = [
     "LTRIM",
     "NOW",
     "PROCTIME",
-    "REGEXP_EXTRACT",
     "REGEXP_REPLACE",
     "RIGHT",
     "ROW_NUMBER",

@@ -19,14 +19,14 @@ OPENED = ["java.base/java.lang", "java.base/java.util", "java.base/java.time", "
           "java.base/java.util.concurrent"]
 
 
-def run(folder, program="Cases", seconds=300, options=("-XX:TieredStopAtLevel=1",)):
+def run(folder, seconds=600, options=("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")):
     """Runs each case below a folder, one process for all; gives what the program printed."""
     with tempfile.TemporaryDirectory(prefix="millstream-flink-") as classes:
-        compile_ = ["javac", "-proc:none", "-cp", f"{LIBRARIES}/*", "-d", classes, *map(str, HERE.glob("*.java"))]
-        subprocess.run(compile_, check=True, timeout=120)
+        compiler = ["javac", "-proc:none", "-cp", f"{LIBRARIES}/*", "-d", classes, *map(str, HERE.glob("*.java"))]
+        subprocess.run(compiler, check=True, timeout=120)
         opened = [f"--add-opens={package}=ALL-UNNAMED" for package in OPENED]
         command = ["java", "-Xmx1g", *options, "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", *opened, "-cp",
-                   f"{classes}:{LIBRARIES}/*", program, str(folder)]
+                   f"{classes}:{LIBRARIES}/*", "Cases", str(folder)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

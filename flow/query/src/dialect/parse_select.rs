@@ -282,7 +282,7 @@ fn inner(tokens: &mut Tokens) -> Result<Option<Box<Inner>>, PlanError> {
 }
 
 /// `a, b)`.
-fn names(tokens: &mut Tokens) -> Result<Vec<Ident>, PlanError> {
+pub(super) fn names(tokens: &mut Tokens) -> Result<Vec<Ident>, PlanError> {
     let mut names = vec![tokens.expect_ident("a column's name")?];
     while tokens.take_token(&Token::Comma) {
         names.push(tokens.expect_ident("a column's name")?);

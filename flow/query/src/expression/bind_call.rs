@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
 use datafusion_common::ScalarValue;
-use datafusion_common::config::ConfigOptions;
-use datafusion_expr::ScalarUDF;
-use datafusion_functions::core::nullif;
-use datafusion_physical_expr::ScalarFunctionExpr;
 use datafusion_physical_expr::expressions::{Literal, case, is_not_null};
 use millstream_catalog::QueryDialect;
 
-use super::function::{self, Argument, Body, Function, Outcome};
+use super::function::{self, Argument, Function, Outcome};
 use super::kernel;
 use super::regex::{self, PatternError};
 use super::scope::{METADATA, is_unknown, literal};
@@ -71,7 +69,7 @@ impl Binder<'_> {
                 let values = self.unify(self.all(arguments)?, name, at)?;
                 let values: Vec<ScalarExpr> = values.into_iter().map(types::comparable).collect();
                 let data_type = values[0].data_type.clone();
-                self.datafusion(nullif(), values, &data_type)?
+                kernel::call("nullif", null_if_equal, &values, data_type)
             }
             "MOD" => {
                 expect(2)?;
@@ -190,7 +188,7 @@ impl Binder<'_> {
         if base.data_type == DataType::Int64 {
             return Ok(kernel::call("power", number::integer_power, &[base, exponent], DataType::Int64));
         }
-        self.datafusion(datafusion_functions::math::power(), vec![base, exponent], &DataType::Float64)
+        Ok(kernel::call("power", number::power, &[base, exponent], DataType::Float64))
     }
 
     fn plain(&self, function: &Function, given: &[Expr], at: Position) -> Result<ScalarExpr, PlanError> {
@@ -219,10 +217,7 @@ impl Binder<'_> {
             // A whole number is its own floor and ceiling.
             return Ok(arguments.swap_remove(0));
         }
-        match function.body {
-            Body::Own(kernel) => Ok(kernel::call(function.name, kernel, &arguments, data_type)),
-            Body::DataFusion(udf) => self.datafusion(udf(), arguments, &data_type),
-        }
+        Ok(kernel::call(function.name, function.kernel, &arguments, data_type))
     }
 
     /// Refuses a constant regular expression that cannot be matched. One that is none matches nothing in Stream Analytics.
@@ -281,22 +276,6 @@ impl Binder<'_> {
                  SequenceNumber",
             )
         })
-    }
-
-    /// A function of DataFusion's over arguments it takes as they are.
-    fn datafusion(
-        &self,
-        udf: Arc<ScalarUDF>,
-        arguments: Vec<ScalarExpr>,
-        data_type: &DataType,
-    ) -> Result<ScalarExpr, PlanError> {
-        let arguments = arguments.into_iter().map(|argument| argument.physical).collect();
-        let schema = self.scope.schema();
-        let made = ScalarFunctionExpr::try_new(udf, arguments, schema, Arc::new(ConfigOptions::default()));
-        let made = made.map_err(|error| internal(&error))?;
-        let made_type = made.return_type().clone();
-        let value = ScalarExpr { physical: Arc::new(made), data_type: made_type, nullable: true, text: String::new() };
-        Ok(types::convert(value, data_type, false))
     }
 
     fn argument(&self, kind: Argument, argument: &Expr) -> Result<ScalarExpr, PlanError> {
@@ -431,6 +410,12 @@ fn check_count(
         (least, most) => format!("{least} to {most}"),
     };
     Err(PlanError::new(PlanErrorCode::Syntax, at, format!("{name} takes {expected} argument(s), found {given}")))
+}
+
+/// `NULLIF(a, b)` of two values of one type.
+fn null_if_equal(arguments: &[ArrayRef]) -> Result<ArrayRef, ArrowError> {
+    let equal = arrow::compute::kernels::cmp::eq(&arguments[0], &arguments[1])?;
+    arrow::compute::nullif(&arguments[0], &equal)
 }
 
 fn misplaced_analytic(dialect: QueryDialect, name: &str, at: Position) -> PlanError {

@@ -14,7 +14,7 @@ type Result<T> = std::result::Result<T, ArrowError>;
 /// `DATE_FORMAT(pattern, time)`: NULL of NULL.
 pub(super) fn date_format(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     let formatted = time::format_pattern(arguments)?;
-    Ok(arrow::compute::nullif(&formatted, &is_null(&arguments[1])?)?)
+    arrow::compute::nullif(&formatted, &is_null(&arguments[1])?)
 }
 
 /// `INITCAP(text)`: of each word of ASCII letters and digits the first letter is a capital, and no other is.

@@ -47,7 +47,7 @@ fn what_is_not_right_is_told_at_its_place() {
         ),
         (
             &format!("INSERT INTO o SELECT n{} AS a FROM t", " IS DISTINCT FROM n".repeat(40)),
-            "Q110 2:120 IS DISTINCT FROM compares what is more than 16 operators deep",
+            "Q102 2:155 IS DISTINCT FROM compares what is more than 16 operators deep",
         ),
         ("INSERT INTO o SELECT EXTRACT(EPOCH FROM ts) AS e FROM t", "Q101 2:30 expected a unit of time"),
         ("INSERT INTO o SELECT LAG(n) OVER (ORDER BY ts) AS p FROM t", "Q107 2:29 not supported yet: LAG with OVER"),

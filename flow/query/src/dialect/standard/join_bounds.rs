@@ -37,7 +37,7 @@ pub(in crate::dialect) fn of_times(
             let Some(difference) = difference(scope, left, right) else { continue };
             // The comparison says: the right row's time less the left row's, in the order of the text, is …
             let (turned, bound) = difference;
-            let operator = if turned { mirrored(operator) } else { operator };
+            let operator = if turned { operator.mirrored() } else { operator };
             match operator {
                 BinaryOperator::Equal => {
                     least(bound);
@@ -87,16 +87,6 @@ fn difference(scope: &RowScope, left: &Expr, right: &Expr) -> Option<(bool, i64)
         (0, 1) => Some((false, left.by_ms.checked_sub(right.by_ms)?)),
         (1, 0) => Some((true, right.by_ms.checked_sub(left.by_ms)?)),
         _ => None,
-    }
-}
-
-fn mirrored(operator: BinaryOperator) -> BinaryOperator {
-    match operator {
-        BinaryOperator::Less => BinaryOperator::Greater,
-        BinaryOperator::LessOrEqual => BinaryOperator::GreaterOrEqual,
-        BinaryOperator::Greater => BinaryOperator::Less,
-        BinaryOperator::GreaterOrEqual => BinaryOperator::LessOrEqual,
-        other => other,
     }
 }
 

@@ -15,8 +15,8 @@ pub(crate) mod window_table;
 pub(super) use plan::declared;
 use sqlparser::tokenizer::Token;
 
-use super::parse_select::query;
-use super::syntax::{Ident, Statement};
+use super::parse_select::{names, query};
+use super::syntax::Statement;
 use super::token::Tokens;
 use crate::error::PlanError;
 
@@ -95,13 +95,4 @@ fn with(tokens: &mut Tokens, statements: &mut Vec<Statement>) -> Result<(), Plan
             return Ok(());
         }
     }
-}
-
-fn names(tokens: &mut Tokens) -> Result<Vec<Ident>, PlanError> {
-    let mut names = vec![tokens.expect_ident("a column's name")?];
-    while tokens.take_token(&Token::Comma) {
-        names.push(tokens.expect_ident("a column's name")?);
-    }
-    tokens.expect_token(&Token::RParen)?;
-    Ok(names)
 }

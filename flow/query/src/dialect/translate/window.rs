@@ -100,9 +100,36 @@ impl Writer<'_> {
         let standard = self.ask.dialect == QueryDialect::Standard;
         // Of the standard dialect these are windows by `window_time`, or sessions: Flink's own.
         let shifted = closed_at_end && !standard;
+        let function = self.flink_function(spec.kind, cumulates, partition, read, time, at)?;
+        let offset_ms = spec.offset_ms + i64::from(shifted);
+        let offset_ms = if spec.kind == (WindowKind::Tumbling { size_ms: 1 }) { 0 } else { offset_ms };
+        if shifted {
+            self.rewritten(
+                at,
+                "windows (start, end] are windows [start, end) a millisecond later; window_time is the end",
+            );
+        }
+        let offset = if offset_ms == 0 { String::new() } else { format!(", {}", Spelling::interval(offset_ms)) };
+        let mut keys = vec!["window_start".to_owned(), "window_end".to_owned()];
+        if shifted {
+            keys.push("window_time".to_owned());
+        }
+        Some((format!("TABLE({function}{offset}))"), keys, shifted))
+    }
+
+    /// The table function of a window and its arguments but the offset, not closed yet; or said why Flink has none.
+    fn flink_function(
+        &mut self,
+        kind: WindowKind,
+        cumulates: Option<&[WindowKind]>,
+        partition: &[Expr],
+        read: &Read,
+        time: &str,
+        at: Position,
+    ) -> Option<String> {
         let table = format!("TABLE {}, DESCRIPTOR({})", read.name, self.spelling.name(time));
         let interval = Spelling::interval;
-        let function = match (cumulates, spec.kind) {
+        Some(match (cumulates, kind) {
             (Some([first, ..]), WindowKind::Hopping { hop_ms, .. }) => {
                 format!("CUMULATE({table}, {}, {}", interval(first.size_ms()), interval(hop_ms))
             }
@@ -118,7 +145,7 @@ impl Writer<'_> {
                 self.refuse(at, "a sliding window: Flink has none that gives a row at each change");
                 return None;
             }
-            (_, WindowKind::Session { timeout_ms, .. }) if standard => {
+            (_, WindowKind::Session { timeout_ms, .. }) if self.ask.dialect == QueryDialect::Standard => {
                 let place = Place { read, windowed: None };
                 let keys: Vec<String> = partition.iter().map(|key| self.expression(key, place)).collect();
                 let by = if keys.is_empty() { String::new() } else { format!(" PARTITION BY {}", keys.join(", ")) };
@@ -137,21 +164,7 @@ impl Writer<'_> {
                 self.refuse(at, "STAGGER: windows that begin with a key's first row");
                 return None;
             }
-        };
-        let offset_ms = spec.offset_ms + i64::from(shifted);
-        let offset_ms = if spec.kind == (WindowKind::Tumbling { size_ms: 1 }) { 0 } else { offset_ms };
-        if shifted {
-            self.rewritten(
-                at,
-                "windows (start, end] are windows [start, end) a millisecond later; window_time is the end",
-            );
-        }
-        let offset = if offset_ms == 0 { String::new() } else { format!(", {}", interval(offset_ms)) };
-        let mut keys = vec!["window_start".to_owned(), "window_end".to_owned()];
-        if shifted {
-            keys.push("window_time".to_owned());
-        }
-        Some((format!("TABLE({function}{offset}))"), keys, shifted))
+        })
     }
 
     /// A window function of Stream Analytics.

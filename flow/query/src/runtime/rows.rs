@@ -11,6 +11,9 @@ use crate::value::json;
 const RECORD: &str = "Record";
 const ARRAY: &str = "Array";
 
+/// The most characters of a record's partition key: what Kinesis allows.
+pub(super) const PARTITION_KEY_CHARS_MAX: usize = 256;
+
 /// The rows of a batch, each as one record; the hidden row time is left out, and so are columns that stand elsewhere.
 pub(crate) fn encode(
     rows: &RecordBatch,

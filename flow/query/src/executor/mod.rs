@@ -446,11 +446,6 @@ impl Executor {
 }
 
 impl Produced {
-    /// What the rows take in memory, about: batches that share their buffers count them each.
-    pub(crate) fn bytes(&self) -> usize {
-        self.rows.iter().map(|(_, batch)| batch.get_array_memory_size()).sum()
-    }
-
     /// Rows of all outputs.
     pub(crate) fn count(&self) -> usize {
         self.rows.iter().map(|(_, batch)| batch.num_rows()).sum()

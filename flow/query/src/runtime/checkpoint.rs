@@ -229,8 +229,25 @@ impl Checkpoints {
         self.remove_pieces(query, 0).await
     }
 
+    /// The names of all queries of whose state there are pieces.
+    pub(super) async fn with_pieces(&self) -> Result<Vec<String>, StorageError> {
+        let (mut names, mut from) = (Vec::new(), Vec::new());
+        loop {
+            let store = self.clone();
+            let scan = move || {
+                let range = (Bound::Included(&from[..]), Bound::Unbounded);
+                store.storage.scan(&store.pieces, range, false, 1)
+            };
+            let Some((key, _)) = blocking(scan).await?.pop() else { return Ok(names) };
+            let name = key.split(|byte| *byte == b'/').next().unwrap_or_default();
+            // `0` follows `/`: all its other pieces are passed over.
+            from = [name, b"0"].concat();
+            names.push(String::from_utf8_lossy(name).into_owned());
+        }
+    }
+
     /// Removes the pieces of a query's state from a number on, of which no checkpoint lists any.
-    async fn remove_pieces(&self, query: &str, from: u64) -> Result<(), StorageError> {
+    pub(super) async fn remove_pieces(&self, query: &str, from: u64) -> Result<(), StorageError> {
         loop {
             let (store, first, end) = (self.clone(), piece_key(query, from), format!("{query}0"));
             // Some at a time: a scan gives their bytes, too.

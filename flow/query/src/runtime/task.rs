@@ -184,9 +184,7 @@ impl Task {
 
     async fn begin(&self) -> Result<Work, QueryError> {
         self.permitted()?;
-        let Bound { binding, mut checkpoint, pieces, executor } = self.bound().await?;
-        // The executor has it.
-        checkpoint.state = Vec::new();
+        let Bound { binding, checkpoint, pieces, executor } = self.bound().await?;
         let decoders_of = |(source, stream): (usize, &Arc<StreamDefinition>)| {
             stream.shards.iter().map(|_| Some(executor.decoder(source))).collect()
         };

@@ -27,6 +27,11 @@ fn what_is_not_right_is_told_at_its_place() {
             "Q109 2:22 an aggregate without a window never has a result: the stream has no end",
         ),
         ("INSERT INTO o SELECT ts FROM t ORDER BY ts", "Q107 2:32 not supported yet: ORDER BY"),
+        (
+            "INSERT INTO o SELECT * FROM t MATCH_RECOGNIZE (ORDER BY ts MEASURES A.n AS n ONE ROW PER MATCH PATTERN (A) \
+             WITHIN INTERVAL '1' SECOND DEFINE A AS A.n > 1)",
+            "Q101 2:96 expected AFTER MATCH SKIP PAST LAST ROW or AFTER MATCH SKIP TO NEXT ROW, found `PATTERN`",
+        ),
         ("INSERT INTO o SELECT DISTINCT k FROM t", "Q107 2:22 not supported yet: SELECT DISTINCT"),
         ("INSERT INTO o SELECT LAG(n) OVER (ORDER BY ts) AS p FROM t", "Q107 2:29 not supported yet: LAG with OVER"),
         (

@@ -1,7 +1,8 @@
 //! What a step of a query leaves behind: its rows, its state and its positions become durable together.
 //!
-//! State may be many times what one transaction holds. Its new pieces are written ahead then, and the transaction lists them; so that
-//! this does not take all of the query's time, rows wait for each other.
+//! State may be many times what one transaction holds. Its new pieces are written ahead then, and the transaction lists them. All of
+//! such a state is looked at for each commit, so rows wait for each other: for a time, or until they are as many as one transaction
+//! holds ([`super::held`]). A query that gives more than that in the time writes its state as often as it must.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use super::encoded::{self, Encoded};
 use super::error::QueryError;
 use super::pieces::Change;
 use super::task::{Task, Work};
-use crate::executor::Produced;
+use crate::executor::{Produced, RowError};
 use crate::plan::Program;
 
 /// How often progress is kept when no window ends.
@@ -33,7 +34,6 @@ const REST: u32 = 4;
 impl Task {
     /// Makes rows, state and positions durable together, when there are rows or it is time to.
     pub(super) async fn commit(&self, work: &mut Work, produced: Produced, now: bool) -> Result<(), QueryError> {
-        self.note_errors(work, &produced);
         let due = work.moved && (now || work.kept.elapsed() >= KEEP.max(work.rest));
         if produced.rows.is_empty() && !due {
             return Ok(());
@@ -108,8 +108,9 @@ impl Task {
         self.running.emitted(&output.name, times, &data);
     }
 
-    fn note_errors(&self, work: &Work, produced: &Produced) {
-        for error in &produced.errors {
+    /// Tells what went wrong.
+    pub(super) fn note_errors(&self, work: &Work, errors: Vec<RowError>) {
+        for error in errors {
             self.running.seen(error.kind, &error.detail);
             let Some((source, shard, offset)) = error.record else { continue };
             let log = work.binding.streams[source].shards.get(shard).map_or(0, |shard| shard.log);
@@ -118,7 +119,7 @@ impl Task {
                 log,
                 offset,
                 reason: error.kind.to_owned(),
-                detail: error.detail.clone(),
+                detail: error.detail,
             });
         }
     }

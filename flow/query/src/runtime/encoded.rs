@@ -53,7 +53,7 @@ fn encode_output(output: usize, batch: &RecordBatch, name: &str, definition: &Qu
     let keys = target.partition_column.and_then(|column| rows::texts(batch, column, definition.dialect));
     let keys = keys.as_ref().unwrap_or(&labels);
     let entry = |((data, key), time): ((Vec<u8>, &String), &i64)| Entry {
-        partition_key: Bytes::copy_from_slice(key.as_bytes()),
+        partition_key: partition_key(key),
         explicit_hash_key: None,
         // Deliveries behind the query's own streams need a row's time.
         headers: match target.own {
@@ -64,6 +64,12 @@ fn encode_output(output: usize, batch: &RecordBatch, name: &str, definition: &Qu
     };
     let entries = records.into_iter().zip(keys).zip(&times).map(entry).collect();
     Encoded { output, stream: target.stream, entries, labels, times }
+}
+
+/// The first characters of a text, as many as a partition key may have.
+fn partition_key(text: &str) -> Bytes {
+    let end = text.char_indices().nth(rows::PARTITION_KEY_CHARS_MAX).map_or(text.len(), |(end, _)| end);
+    Bytes::copy_from_slice(&text.as_bytes()[..end])
 }
 
 /// The properties of each row's record, as its headers; nothing when there are none.
@@ -115,5 +121,17 @@ impl<'d> Target<'d> {
             OutputTarget::Objects(_) | OutputTarget::Documents(_) => own(RecordFormat::Json),
             _ => own(found.format.clone()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_key_is_no_longer_than_the_service_allows() {
+        assert_eq!(partition_key("A, B"), "A, B");
+        assert_eq!(partition_key(&"x".repeat(256)).len(), 256);
+        assert_eq!(partition_key(&"\u{20ac}".repeat(300)), "\u{20ac}".repeat(256));
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod accumulator;
 mod aligned;
 pub(crate) mod key;
 mod listed;
+mod merged;
 pub(crate) mod pane;
 pub(crate) mod queue;
 mod session;

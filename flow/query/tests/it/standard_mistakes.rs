@@ -50,6 +50,11 @@ fn what_is_not_right_is_told_at_its_place() {
             "Q102 2:155 IS DISTINCT FROM compares what is more than 16 operators deep",
         ),
         ("INSERT INTO o SELECT EXTRACT(EPOCH FROM ts) AS e FROM t", "Q101 2:30 expected a unit of time"),
+        (
+            "INSERT INTO o SELECT * FROM t MATCH_RECOGNIZE (ORDER BY ts MEASURES A.n AS n ONE ROW PER MATCH PATTERN (A) \
+             WITHIN INTERVAL '1' SECOND DEFINE A AS A.n > 1)",
+            "Q101 2:96 expected AFTER MATCH SKIP PAST LAST ROW or AFTER MATCH SKIP TO NEXT ROW, found `PATTERN`",
+        ),
         ("INSERT INTO o SELECT LAG(n) OVER (ORDER BY ts) AS p FROM t", "Q107 2:29 not supported yet: LAG with OVER"),
         (
             "INSERT INTO o SELECT CAST(n AS VARCHAR(3)) AS c FROM t",

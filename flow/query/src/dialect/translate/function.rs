@@ -130,7 +130,7 @@ impl Writer<'_> {
         }
         match (super::super::window_call::length_of(&unit, count), self.type_of(time, place)) {
             (Some(length), Some(data_type)) if data_type == TIMESTAMP => {
-                format!("{} + {}", self.operand(time, place), Spelling::interval(length))
+                format!("({} + {})", self.operand(time, place), Spelling::interval(length))
             }
             _ => self.refuse(at, "DATEADD of a count that is no constant, or to what is no time"),
         }
@@ -183,7 +183,7 @@ impl Writer<'_> {
             }
             (Spelling::StreamAnalytics, true, true) => {
                 self.rewritten(at, "AVG of whole numbers, a whole number, is SUM divided by COUNT");
-                format!("SUM({distinct}{value}) / NULLIF(COUNT({distinct}{value}), 0)")
+                format!("(SUM({distinct}{value}) / NULLIF(COUNT({distinct}{value}), 0))")
             }
             _ => format!("AVG({distinct}{value})"),
         }

@@ -134,7 +134,8 @@ impl Binder<'_> {
             }
             "TO_TIMESTAMP" => {
                 expect(1)?;
-                Ok(cast::text_to_timestamp(self.argument(Argument::Text, &arguments[0])?))
+                // A text that is no time is NULL in Flink.
+                Ok(types::convert(self.argument(Argument::Text, &arguments[0])?, &TIMESTAMP, true))
             }
             _ => {
                 expect(2)?;

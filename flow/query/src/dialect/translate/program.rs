@@ -121,7 +121,10 @@ impl Writer<'_> {
 
     fn flink(&self, steps: &[(String, String)], inserts: &[(String, Option<Vec<Column>>, String)]) -> String {
         let name = |name: &str| self.spelling.name(name);
-        let mut text = String::from("SET 'table.local-time-zone' = 'UTC';\n\n");
+        // Flink would write the time of a row into the record's, too, and end at a row that has it in two columns.
+        let mut text = String::from(
+            "SET 'table.local-time-zone' = 'UTC';\nSET 'table.exec.sink.rowtime-inserter' = 'disabled';\n\n",
+        );
         for (step, told) in steps {
             text.push_str(&format!("CREATE TEMPORARY VIEW {} AS\n{told};\n\n", name(step)));
         }

@@ -14,7 +14,7 @@ use super::kernel;
 use super::regex::{self, PatternError};
 use super::scope::{METADATA, is_unknown, literal};
 use super::suggest::nearest;
-use super::{Binder, Scope, cast, internal, log, number, text, time, types, user_defined};
+use super::{Binder, Scope, cast, internal, log, number, standard, text, time, types, user_defined};
 use crate::dialect::interval::unit_millis;
 use crate::dialect::syntax::{BinaryOperator, Call, Expr, ExprKind, Ident, Literal as SyntaxLiteral, TypeName};
 use crate::error::{PlanError, PlanErrorCode, Position};
@@ -90,9 +90,16 @@ impl Binder<'_> {
                 let blank = literal(ScalarValue::Utf8(Some(" ".to_owned())));
                 kernel::call("replicate", text::replicate, &[blank, count], DataType::Utf8)
             }
-            "DAY" | "MONTH" | "YEAR" => {
+            "DAY" | "DAYOFMONTH" | "DAYOFWEEK" | "DAYOFYEAR" | "HOUR" | "MINUTE" | "MONTH" | "QUARTER" | "SECOND"
+            | "WEEK" | "YEAR" => {
                 expect(1)?;
-                let unit = literal(ScalarValue::Utf8(Some(name.to_lowercase())));
+                let unit = match name {
+                    "DAYOFMONTH" => "day".to_owned(),
+                    "DAYOFWEEK" => "weekday".to_owned(),
+                    "WEEK" => "isoweek".to_owned(),
+                    _ => name.to_lowercase(),
+                };
+                let unit = literal(ScalarValue::Utf8(Some(unit)));
                 let value = self.argument(Argument::Timestamp, &arguments[0])?;
                 kernel::call("date_part", time::part, &[unit, value], DataType::Int64)
             }
@@ -119,7 +126,7 @@ impl Binder<'_> {
                 expect(2)?;
                 let value = self.argument(Argument::Timestamp, &arguments[0])?;
                 let pattern = self.argument(Argument::Text, &arguments[1])?;
-                Ok(kernel::call("date_format", time::format_pattern, &[pattern, value], DataType::Utf8))
+                Ok(kernel::call("date_format", standard::date_format, &[pattern, value], DataType::Utf8))
             }
             "TIMESTAMPDIFF" => {
                 expect(3)?;
@@ -215,7 +222,7 @@ impl Binder<'_> {
 
     /// Refuses a constant regular expression that cannot be matched. One that is none matches nothing in Stream Analytics.
     fn check_pattern(&self, name: &str, arguments: &[ScalarExpr], at: Position) -> Result<(), PlanError> {
-        if !matches!(name, "REGEXMATCH" | "REGEX_REPLACE" | "SUBSTRING") {
+        if !matches!(name, "REGEXMATCH" | "REGEX_REPLACE" | "REGEXP_EXTRACT" | "SUBSTRING") {
             return Ok(());
         }
         let constant = arguments.get(1).and_then(|pattern| pattern.physical.downcast_ref::<Literal>());
@@ -273,7 +280,7 @@ impl Binder<'_> {
 
     fn argument(&self, kind: Argument, argument: &Expr) -> Result<ScalarExpr, PlanError> {
         if kind == Argument::Unit {
-            return unit(argument);
+            return unit(self.dialect, argument);
         }
         if let (Argument::Timestamp, ExprKind::Name(parts), Scope::Row(rows)) = (kind, &argument.kind, self.scope)
             && let [name] = parts.as_slice()
@@ -371,14 +378,20 @@ fn first_not_null(mut values: Vec<ScalarExpr>) -> Result<ScalarExpr, PlanError> 
     Ok(ScalarExpr { nullable: true, ..last })
 }
 
-fn unit(argument: &Expr) -> Result<ScalarExpr, PlanError> {
+fn unit(dialect: QueryDialect, argument: &Expr) -> Result<ScalarExpr, PlanError> {
     let error = || {
+        let standard = "YEAR, QUARTER, MONTH, WEEK, DOY, DAY, DOW, HOUR, MINUTE or SECOND";
+        let others = "year, month, day, hour, minute, second or millisecond";
         PlanError::new(PlanErrorCode::Syntax, argument.at, "expected a unit of time")
-            .hint("year, month, day, hour, minute, second or millisecond")
+            .hint(if dialect == QueryDialect::Standard { standard } else { others })
     };
     let ExprKind::Name(parts) = &argument.kind else { return Err(error()) };
     let [Ident { text, .. }] = parts.as_slice() else { return Err(error()) };
-    let name = time::unit_name(text).ok_or_else(error)?;
+    let name = match dialect {
+        QueryDialect::Standard => time::standard_unit(text),
+        QueryDialect::Kinesis | QueryDialect::StreamAnalytics => time::unit_name(text),
+    };
+    let name = name.ok_or_else(error)?;
     Ok(literal(ScalarValue::Utf8(Some(name.to_owned()))))
 }
 

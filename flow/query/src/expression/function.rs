@@ -4,7 +4,7 @@
 use millstream_catalog::QueryDialect;
 
 use super::kernel::Kernel;
-use super::{geo, log, number, regex, text, time};
+use super::{geo, log, number, regex, standard, text, time};
 use crate::dialect::syntax::Call;
 use crate::plan::AggregateFunction;
 use crate::value::access;
@@ -67,7 +67,7 @@ const CONFORMING: Languages = &[QueryDialect::Kinesis, QueryDialect::Standard];
 const AZURE_AND_STANDARD: Languages = &[QueryDialect::StreamAnalytics, QueryDialect::Standard];
 
 /// All functions, by name.
-pub(crate) const FUNCTIONS: [Function; 68] = {
+pub(crate) const FUNCTIONS: [Function; 76] = {
     use Argument::{Any, AsText, AsValue, Double, Integer, Number, Text, Timestamp, Unit, Value};
     [
         function("ABS", ALL, &[Number], Outcome::First, number::absolute),
@@ -96,7 +96,8 @@ pub(crate) const FUNCTIONS: [Function; 68] = {
         function("GETARRAYLENGTH", STREAM_ANALYTICS, &[Value], Outcome::Integer, access::length),
         function("GETRECORDPROPERTYVALUE", STREAM_ANALYTICS, &[Value, Text], Outcome::Value, access::field),
         function("GETTYPE", STREAM_ANALYTICS, &[Any], Outcome::Text, access::type_name),
-        function("INITCAP", CONFORMING, &[Text], Outcome::Text, text::capitalize),
+        function("INITCAP", KINESIS, &[Text], Outcome::Text, text::capitalize),
+        function("INITCAP", STANDARD, &[Text], Outcome::Text, standard::initcap),
         function("JSON_PARSE", STREAM_ANALYTICS, &[AsValue], Outcome::Value, access::parse),
         function("LEFT", STREAM_ANALYTICS, &[Text, Integer], Outcome::Text, text::left),
         function("LEN", STREAM_ANALYTICS, &[Text], Outcome::Integer, text::length_without_trailing_blanks),
@@ -105,19 +106,25 @@ pub(crate) const FUNCTIONS: [Function; 68] = {
         function("LOWER", ALL, &[Text], Outcome::Text, text::lower),
         function("LTRIM", STREAM_ANALYTICS, &[Text], Outcome::Text, text::trim_start),
         function("NCHAR", STREAM_ANALYTICS, &[Integer], Outcome::Text, text::character),
-        optional("OVERLAY", CONFORMING, &[Text, Text, Integer, Integer], 3, Outcome::Text, text::overlay),
+        optional("OVERLAY", KINESIS, &[Text, Text, Integer, Integer], 3, Outcome::Text, text::overlay),
+        optional("OVERLAY", STANDARD, &[Text, Text, Integer, Integer], 3, Outcome::Text, standard::overlay),
         function("PATINDEX", STREAM_ANALYTICS, &[Text, Text], Outcome::Integer, regex::pattern_index),
-        function("POSITION", CONFORMING, &[Text, Text], Outcome::Integer, text::index_of),
+        function("POSITION", KINESIS, &[Text, Text], Outcome::Integer, text::index_of),
+        function("POSITION", STANDARD, &[Text, Text], Outcome::Integer, standard::position),
         function("POWER", CONFORMING, &[Double, Double], Outcome::Double, number::power),
         function("REGEX_REPLACE", KINESIS, &[Text, Text, Text, Integer, Integer], Outcome::Text, regex::replace),
         function("REGEXMATCH", STREAM_ANALYTICS, &[Text, Text], Outcome::Integer, regex::position),
-        function("REPLACE", AZURE_AND_STANDARD, &[Text, Text, Text], Outcome::Text, text::replace),
+        optional("REGEXP_EXTRACT", STANDARD, &[Text, Text, Integer], 2, Outcome::Text, regex::extract),
+        function("REPLACE", STREAM_ANALYTICS, &[Text, Text, Text], Outcome::Text, text::replace),
+        function("REPLACE", STANDARD, &[Text, Text, Text], Outcome::Text, text::replace_everywhere),
         function("REPLICATE", STREAM_ANALYTICS, &[Text, Integer], Outcome::Text, text::replicate),
         function("REVERSE", AZURE_AND_STANDARD, &[Text], Outcome::Text, text::reverse),
         function("RIGHT", STREAM_ANALYTICS, &[Text, Integer], Outcome::Text, text::right),
-        function("ROUND", AZURE_AND_STANDARD, &[Number, Integer], Outcome::First, number::round),
+        function("ROUND", STREAM_ANALYTICS, &[Number, Integer], Outcome::First, number::round),
+        function("ROUND", STANDARD, &[Number, Integer], Outcome::First, standard::round),
         function("RTRIM", STREAM_ANALYTICS, &[Text], Outcome::Text, text::trim_end),
         function("SIGN", AZURE_AND_STANDARD, &[Number], Outcome::First, number::sign),
+        function("SPLIT_INDEX", STANDARD, &[Text, Text, Integer], Outcome::Text, text::split_index),
         function("SQRT", ALL, &[Double], Outcome::Double, number::square_root),
         function("SQUARE", STREAM_ANALYTICS, &[Double], Outcome::Double, number::square),
         function("ST_DISTANCE", STREAM_ANALYTICS, &[Value, Value], Outcome::Double, geo::distance),
@@ -125,7 +132,8 @@ pub(crate) const FUNCTIONS: [Function; 68] = {
         function("ST_OVERLAPS", STREAM_ANALYTICS, &[Value, Value], Outcome::Integer, geo::overlaps),
         function("ST_WITHIN", STREAM_ANALYTICS, &[Value, Value], Outcome::Integer, geo::within),
         function("STUFF", STREAM_ANALYTICS, &[Text, Integer, Integer, Text], Outcome::Text, text::stuff),
-        optional("SUBSTRING", ALL, &[Text, Integer, Integer], 2, Outcome::Text, text::substring),
+        optional("SUBSTRING", BOTH, &[Text, Integer, Integer], 2, Outcome::Text, text::substring),
+        optional("SUBSTRING", STANDARD, &[Text, Integer, Integer], 2, Outcome::Text, standard::substring),
         function("TIMESTAMP_TO_CHAR", KINESIS, &[Text, Timestamp], Outcome::Text, time::format_pattern),
         function("TO_TIMESTAMP", KINESIS, &[Integer], Outcome::Timestamp, time::from_millis),
         function("TRANSLATE", STREAM_ANALYTICS, &[Text, Text, Text], Outcome::Text, text::translate),
@@ -142,7 +150,7 @@ pub(crate) const FUNCTIONS: [Function; 68] = {
 };
 
 /// Functions with a syntax or a typing of their own, and the languages that have them.
-pub(crate) const SPECIAL: [(&str, Languages); 16] = [
+pub(crate) const SPECIAL: [(&str, Languages); 24] = [
     ("COALESCE", ALL),
     ("CONCAT", STANDARD),
     ("DATE_FORMAT", STANDARD),
@@ -155,8 +163,16 @@ pub(crate) const SPECIAL: [(&str, Languages); 16] = [
     ("POWER", STREAM_ANALYTICS),
     ("SPACE", STREAM_ANALYTICS),
     ("DAY", STREAM_ANALYTICS),
-    ("MONTH", STREAM_ANALYTICS),
-    ("YEAR", STREAM_ANALYTICS),
+    ("DAYOFMONTH", STANDARD),
+    ("DAYOFWEEK", STANDARD),
+    ("DAYOFYEAR", STANDARD),
+    ("HOUR", STANDARD),
+    ("MINUTE", STANDARD),
+    ("MONTH", AZURE_AND_STANDARD),
+    ("QUARTER", STANDARD),
+    ("SECOND", STANDARD),
+    ("WEEK", STANDARD),
+    ("YEAR", AZURE_AND_STANDARD),
     ("SYSTEM.TIMESTAMP", STREAM_ANALYTICS),
     ("GETMETADATAPROPERTYVALUE", STREAM_ANALYTICS),
 ];
@@ -190,7 +206,7 @@ const STREAM_ANALYTICS_LATER: [&str; 2] = ["EVENTID", "SYSTEM.WINDOW"];
 
 /// What the standard dialect has and this engine does not yet: functions of time's end, of lists and of JSON, and the windows that
 /// `GROUP BY` had before there were tables of them.
-const STANDARD_LATER: [&str; 33] = [
+const STANDARD_LATER: [&str; 32] = [
     "ARRAY_AGG",
     "COLLECT",
     "CONCAT_WS",
@@ -217,7 +233,6 @@ const STANDARD_LATER: [&str; 33] = [
     "LTRIM",
     "NOW",
     "PROCTIME",
-    "REGEXP_EXTRACT",
     "REGEXP_REPLACE",
     "RIGHT",
     "ROW_NUMBER",

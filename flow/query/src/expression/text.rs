@@ -51,6 +51,22 @@ fn find(wanted: &str, text: &str, start: i64) -> i64 {
     }
 }
 
+/// `SPLIT_INDEX(text, separator, index)`: a part of a text between separators, counted from 0; NULL behind the last. Without a
+/// separator each blank is one.
+pub(super) fn split_index(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    let (texts, separators) = (arguments[0].as_string::<i32>(), arguments[1].as_string::<i32>());
+    let indexes = arguments[2].as_primitive::<Int64Type>();
+    let rows = texts.iter().zip(separators).zip(indexes).map(|((text, separator), index)| {
+        let (text, separator) = (text?, separator?);
+        let index = usize::try_from(index?).ok().filter(|_| !text.is_empty())?;
+        match separator {
+            "" => text.split(char::is_whitespace).nth(index),
+            separator => text.split(separator).nth(index),
+        }
+    });
+    Ok(Arc::new(rows.collect::<StringArray>()))
+}
+
 /// `SUBSTRING(text, start, length)`: a start before the text uses up length (standard SQL).
 pub(super) fn substring(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     let texts = arguments[0].as_string::<i32>();
@@ -278,10 +294,19 @@ pub(super) fn translate(arguments: &[ArrayRef]) -> Result<ArrayRef> {
 
 /// `REPLACE(text, what, by)`; an empty `what` replaces nothing.
 pub(super) fn replace(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    replacing(arguments, false)
+}
+
+/// The same, where an empty text is found at both ends and between all characters.
+pub(super) fn replace_everywhere(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    replacing(arguments, true)
+}
+
+fn replacing(arguments: &[ArrayRef], finds_empty: bool) -> Result<ArrayRef> {
     let texts = arguments.iter().map(|argument| argument.as_string::<i32>()).collect::<Vec<_>>();
     let rows = texts[0].iter().zip(texts[1]).zip(texts[2]).map(|((text, what), by)| {
         let (Some(text), Some(what), Some(by)) = (text, what, by) else { return Ok(None) };
-        if what.is_empty() {
+        if what.is_empty() && !finds_empty {
             return Ok(Some(text.to_owned()));
         }
         let bytes = text.len().saturating_add(text.matches(what).count().saturating_mul(by.len()));

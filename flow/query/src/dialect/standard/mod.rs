@@ -1,12 +1,13 @@
 //! The standard dialect: SQL with window table functions, as Apache Flink has it. Here are its statements; every other file is a
 //! form of its own: `table.rs` (`CREATE TABLE`), `window_table.rs` (`TABLE(TUMBLE(…))`), and how a program of it is planned
-//! (`plan.rs`, with `time_column.rs` and `join_bounds.rs`).
+//! (`plan.rs`, with `time_column.rs` and `join_bounds.rs`); `said.rs` has the forms that others say.
 //!
 //! Source: Apache Flink's documentation, "SQL": queries, window table-valued functions, `CREATE`, `INSERT`, pattern recognition.
 
 pub(super) mod join_bounds;
 mod plan;
 pub(super) mod recognize;
+pub(super) mod said;
 mod table;
 mod time_column;
 pub(crate) mod window_table;

@@ -64,9 +64,9 @@ impl Writer<'_> {
             ExprKind::Case { operand, branches, otherwise } => {
                 self.case(operand.as_deref(), branches, otherwise.as_deref(), expr.at, place)
             }
-            ExprKind::Cast { operand, to, lenient } => {
+            ExprKind::Cast { operand, to, .. } => {
                 let target = types::of_name(self.ask.dialect, to).ok();
-                self.cast(operand, target, to.length, *lenient, expr.at, place)
+                self.cast(operand, target, to.length, expr.at, place)
             }
             ExprKind::Step { .. } => self.refuse(expr.at, "STEP of another value than ROWTIME"),
             ExprKind::FloorTo { operand, unit, ceiling } => match self.spelling {
@@ -335,7 +335,6 @@ impl Writer<'_> {
         operand: &Expr,
         target: Option<DataType>,
         length: Option<usize>,
-        lenient: bool,
         at: Position,
         place: Place<'_>,
     ) -> String {
@@ -357,7 +356,6 @@ impl Writer<'_> {
                 self.rewritten(at, "a double becomes a whole number by ROUND and CAST");
                 cast(&format!("ROUND({value}, 0)"))
             }
-            (DataType::Utf8, DataType::Int64 | DataType::Float64) if lenient => format!("TRY_{}", cast(&value)),
             _ => self.refuse(at, "a CAST that fails, or writes its value, in another way"),
         }
     }

@@ -7,8 +7,8 @@
 
 use millstream_catalog::QueryDialect;
 
-use super::super::standard::window_table::is_window_column;
-use super::super::syntax::{Expr, Select};
+use super::super::standard::window_table::{is_window_column, window_column};
+use super::super::syntax::{Expr, ExprKind, Select};
 use super::super::window::{grouping, monotonic, step_window};
 use super::super::window_call::window_call;
 use super::Writer;
@@ -49,6 +49,15 @@ impl Writer<'_> {
             self.refuse(at, "groups without a window");
             return None;
         };
+        if self.ask.dialect == QueryDialect::Standard && select.from.windows.is_none() {
+            // Groups of a window's results by its start and end: that they are of one window, the results say.
+            if !self.is_same_language() {
+                self.refuse(at, "groups of a window's results by their window");
+                return None;
+            }
+            let source = read.source.clone();
+            return Some(Some(Windowed { source, keys: Vec::new(), key_syntax, shifted: false, size_ms: 0 }));
+        }
         let cumulates = several.then(|| select.from.windows.as_ref().map(|table| table.windows.clone())).flatten();
         let time = read.time.clone().or((self.spelling == Spelling::StreamAnalytics).then(String::new));
         let Some(time) = time else {
@@ -64,7 +73,11 @@ impl Writer<'_> {
             }
             Spelling::StreamAnalytics => self.stream_analytics_window(window.spec, at),
         };
-        let (source, keys, shifted) = told?;
+        let (source, mut keys, shifted) = told?;
+        // A table may have a column of that name, of the windows before.
+        if self.is_same_language() && reads_window_time(select, read) {
+            keys.push("window_time".to_owned());
+        }
         let source = if source.is_empty() { read.source.clone() } else { source };
         let source = match (&select.from.alias, self.spelling) {
             (Some(alias), Spelling::Flink) => format!("{source} AS {}", self.spelling.name(&alias.text)),
@@ -98,7 +111,7 @@ impl Writer<'_> {
         }
         let offset = if offset_ms == 0 { String::new() } else { format!(", {}", Spelling::interval(offset_ms)) };
         let mut keys = vec!["window_start".to_owned(), "window_end".to_owned()];
-        if standard || shifted {
+        if shifted {
             keys.push("window_time".to_owned());
         }
         Some((format!("TABLE({function}{offset}))"), keys, shifted))
@@ -178,6 +191,18 @@ impl Writer<'_> {
         }
         Some((String::new(), vec![function], shifted))
     }
+}
+
+/// Whether a `SELECT` reads `window_time` of its windows.
+fn reads_window_time(select: &Select, read: &Read) -> bool {
+    fn reads(expr: &Expr, read: &Read) -> bool {
+        let named = match &expr.kind {
+            ExprKind::Name(parts) => window_column(&read.scope, parts) == Some("window_time"),
+            _ => false,
+        };
+        named || expr.kind.parts().into_iter().any(|part| reads(part, read))
+    }
+    select.expressions().any(|expr| reads(expr, read))
 }
 
 /// Whether an expression behind `GROUP BY` is a window, or a row's time.

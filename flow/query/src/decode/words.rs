@@ -65,7 +65,7 @@ impl Literal {
     }
 
     /// Whether it stands at a place. What is behind the end counts as zeros, which no text of JSON has between values.
-    #[inline]
+    #[inline(always)]
     pub(super) fn begins(&self, data: &[u8], at: usize) -> bool {
         let differs = |(place, (bytes, counting)): (usize, &(u64, u64))| word(data, at + 8 * place) & counting ^ bytes;
         let [first, second] = &self.first;

@@ -11,6 +11,7 @@ use hashbrown::HashTable;
 
 use super::waiting::{Shape, read_row};
 use crate::executor::state::{Reader, StateError, Writer};
+use crate::window::pane::Key;
 
 /// The hash is the same in each run; nothing depends on the order of the table all the same.
 pub(super) const HASH: FixedState = FixedState::with_seed(0);
@@ -33,10 +34,28 @@ struct Kept {
     shape: Shape,
 }
 
-/// The newest row of a key.
+impl Kept {
+    /// Its values and its key, in its piece.
+    fn bytes<'p>(&self, piece: &'p [u8]) -> &'p [u8] {
+        &piece[self.begin as usize..self.begin as usize + self.shape.length()]
+    }
+
+    fn key<'p>(&self, piece: &'p [u8]) -> &'p [u8] {
+        &self.bytes(piece)[self.shape.values as usize..]
+    }
+}
+
+/// The newest row of a key. The key stands beside its number, since the row is elsewhere in memory.
 struct OfKey {
     hash: u64,
     newest: u64,
+    key: Key,
+}
+
+impl OfKey {
+    fn is(&self, hash: u64, key: &[u8]) -> bool {
+        self.hash == hash && self.key.is(key)
+    }
 }
 
 /// The rows of one side that the watermark has passed.
@@ -107,7 +126,7 @@ impl Side {
     /// Visits the rows of a key whose times are between two, both included, newest first: their numbers, and how many bytes their
     /// values are. Neither time is before that of another call.
     pub(super) fn each_match(&self, (hash, key): (u64, &[u8]), oldest: i64, mut visit: impl FnMut(u64, usize)) {
-        let Some(OfKey { newest, .. }) = self.keys.find(hash, |of_key| self.is_of(of_key, hash, key)) else { return };
+        let Some(OfKey { newest, .. }) = self.keys.find(hash, |of_key| of_key.is(hash, key)) else { return };
         let mut number = *newest;
         while number >= self.kept
             && let Some(row) = self.row(number)
@@ -136,43 +155,30 @@ impl Side {
             self.keys.retain(|of_key| of_key.newest >= self.kept);
             self.keys.reserve(self.keys.len() / 2 + 1, |of_key| of_key.hash);
         }
-        let mut keys = std::mem::take(&mut self.keys);
-        let key = self.key(number);
-        let older = match keys.find_mut(hash, |of_key| self.is_of(of_key, hash, key)) {
-            Some(of_key) => std::mem::replace(&mut of_key.newest, number),
+        let Some(row) = self.rows.get_mut((number - self.first) as usize) else { return };
+        let piece = self.pieces.get((row.piece - self.first_piece) as usize);
+        let key = piece.map_or(&[][..], |piece| row.key(piece));
+        match self.keys.find_mut(hash, |of_key| of_key.is(hash, key)) {
+            Some(of_key) => row.older = std::mem::replace(&mut of_key.newest, number),
             None => {
-                keys.insert_unique(hash, OfKey { hash, newest: number }, |of_key| of_key.hash);
-                NONE
+                let of_key = OfKey { hash, newest: number, key: key.into() };
+                self.keys.insert_unique(hash, of_key, |of_key| of_key.hash);
             }
-        };
-        self.keys = keys;
-        if let Some(row) = self.rows.get_mut((number - self.first) as usize) {
-            row.older = older;
         }
-    }
-
-    fn is_of(&self, of_key: &OfKey, hash: u64, key: &[u8]) -> bool {
-        of_key.hash == hash && of_key.newest >= self.kept && self.key(of_key.newest) == key
     }
 
     fn row(&self, number: u64) -> Option<&Kept> {
         self.rows.get(number.checked_sub(self.first)? as usize)
     }
 
-    /// The bytes of a row from a place in it on, so many.
-    fn bytes(&self, row: &Kept, from: u32, length: u32) -> &[u8] {
-        let begin = row.begin as usize + from as usize;
-        let piece = self.pieces.get((row.piece - self.first_piece) as usize);
-        piece.and_then(|piece| piece.get(begin..begin + length as usize)).unwrap_or_default()
-    }
-
-    fn key(&self, number: u64) -> &[u8] {
-        self.row(number).map_or(&[], |row| self.bytes(row, row.shape.values, row.shape.key))
+    /// The values of a row and its key; of no row there are no bytes.
+    fn bytes(&self, row: &Kept) -> &[u8] {
+        self.pieces.get((row.piece - self.first_piece) as usize).map_or(&[], |piece| row.bytes(piece))
     }
 
     /// The values of a row; of none there are no bytes.
     pub(super) fn values(&self, number: u64) -> &[u8] {
-        self.row(number).map_or(&[], |row| self.bytes(row, 0, row.shape.values))
+        self.row(number).map_or(&[], |row| self.bytes(row).get(..row.shape.values as usize).unwrap_or_default())
     }
 
     pub(super) fn time(&self, number: u64) -> i64 {
@@ -211,7 +217,7 @@ impl Side {
         for row in self.rows.range((self.kept - self.first) as usize..) {
             writer.int(row.time);
             writer.bytes(if row.matched { &[1] } else { &[] });
-            row.shape.write(self.bytes(row, 0, row.shape.values + row.shape.key), writer);
+            row.shape.write(self.bytes(row), writer);
         }
     }
 

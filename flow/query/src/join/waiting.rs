@@ -53,7 +53,8 @@ impl Shape {
         Self { hash, values: values.len() as u32, key: length, keyed: key.is_some() }
     }
 
-    fn length(self) -> usize {
+    /// How long its values and its key are.
+    pub(super) fn length(self) -> usize {
         self.values as usize + self.key as usize
     }
 

@@ -54,7 +54,7 @@ fn first_bytes(key: &[u8]) -> u64 {
 }
 
 /// A key's bytes; short ones stand in place, so that comparing them needs no other memory.
-enum Key {
+pub(crate) enum Key {
     Short(u8, [u8; SHORT_MAX]),
     Long(Box<[u8]>),
 }
@@ -86,7 +86,7 @@ impl Key {
 
     /// Whether its bytes are these. Of up to sixteen the first eight and the last eight are all.
     #[inline]
-    fn is(&self, key: &[u8]) -> bool {
+    pub(crate) fn is(&self, key: &[u8]) -> bool {
         let own = self.bytes();
         match (own.first_chunk::<8>(), key.first_chunk::<8>()) {
             (Some(first), Some(of_key)) if own.len() == key.len() && own.len() <= 16 => {

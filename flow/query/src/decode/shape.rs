@@ -323,6 +323,7 @@ mod tests {
             time: TimeSource::Arrival,
             watermark_ms: None,
             timelines: Vec::new(),
+            rows_within: None,
         }
     }
 

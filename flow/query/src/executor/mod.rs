@@ -31,6 +31,7 @@ use crate::substreams::Substreams;
 use crate::time_policy::{OrderCounts, ShardTime};
 use crate::window::Closed;
 use advance::Handed;
+pub(crate) use apply::row_width;
 use evaluate::{by_row, columns, keep};
 use lookup::Tables;
 use state::{Reader, StateError, Writer};

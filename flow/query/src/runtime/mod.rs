@@ -16,6 +16,7 @@ mod encoded;
 pub mod engine;
 mod error;
 mod fingerprint;
+mod outbox;
 mod pieces;
 mod preview;
 mod processing;

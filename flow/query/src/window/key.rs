@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray as _, BooleanArray, BooleanBuilder, Float64Builder, Int64Builder, LargeStringArray,
-    LargeStringBuilder, StringArray, StringBuilder, TimestampMillisecondBuilder,
+    Array, ArrayRef, AsArray as _, BinaryBuilder, BooleanArray, BooleanBuilder, Float64Builder, Int64Builder,
+    LargeStringArray, LargeStringBuilder, StringArray, StringBuilder, TimestampMillisecondBuilder,
 };
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMillisecondType};
@@ -137,6 +137,12 @@ pub(crate) fn encode_exact(array: &ArrayRef, row: usize, bytes: &mut Vec<u8>) {
             bytes.push(VALUE);
             ordered_text(array.as_string::<i64>().value(row), bytes);
         }
+        DataType::Binary if array.is_valid(row) => {
+            let value = array.as_binary::<i32>().value(row);
+            bytes.push(VALUE);
+            bytes.extend_from_slice(&(value.len() as u64).to_be_bytes());
+            bytes.extend_from_slice(value);
+        }
         _ => encode_value(array, row, bytes),
     }
 }
@@ -219,6 +225,8 @@ pub(crate) enum Builder {
     Boolean(BooleanBuilder),
     Text(StringBuilder),
     Json(LargeStringBuilder),
+    /// What [`encode_exact`] alone writes: ranked values are no keys.
+    Bytes(BinaryBuilder),
 }
 
 impl Builder {
@@ -229,6 +237,7 @@ impl Builder {
             DataType::Float64 => Self::Float(Float64Builder::new()),
             DataType::Boolean => Self::Boolean(BooleanBuilder::new()),
             DataType::LargeUtf8 => Self::Json(LargeStringBuilder::new()),
+            DataType::Binary => Self::Bytes(BinaryBuilder::new()),
             _ => Self::Text(StringBuilder::new()),
         }
     }
@@ -243,6 +252,7 @@ impl Builder {
             Self::Boolean(builder) => builder.append_option(there.then(|| take(key)).flatten().map(|[byte]| byte == 1)),
             Self::Text(builder) => builder.append_option(there.then(|| take_text(key))),
             Self::Json(builder) => builder.append_option(there.then(|| take_text(key))),
+            Self::Bytes(builder) => builder.append_option(there.then(|| take_bytes(key))),
         }
     }
 
@@ -254,6 +264,7 @@ impl Builder {
             Self::Boolean(mut builder) => Arc::new(builder.finish()),
             Self::Text(mut builder) => Arc::new(builder.finish()),
             Self::Json(mut builder) => Arc::new(builder.finish()),
+            Self::Bytes(mut builder) => Arc::new(builder.finish()),
         }
     }
 }
@@ -290,6 +301,14 @@ fn skip_text(key: &mut &[u8]) {
         }
     }
     *key = &[];
+}
+
+/// Bytes behind their length.
+fn take_bytes<'k>(key: &mut &'k [u8]) -> &'k [u8] {
+    let length = take(key).map_or(0, |length| u64::from_be_bytes(length) as usize);
+    let (taken, rest) = key.split_at_checked(length).unwrap_or((key, &[]));
+    *key = rest;
+    taken
 }
 
 fn take<const N: usize>(key: &mut &[u8]) -> Option<[u8; N]> {

@@ -11,6 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use millstream_bench::disk::{BLOCK_BYTES, GrowingFile};
 use millstream_bench::figures::{Usage, histogram, micros, print};
 use millstream_storage::{Storage, StorageError, StorageOptions, Transaction};
 use millstream_types::{EncodedRecords, LogId, SystemClock};
@@ -200,17 +201,15 @@ impl Bare {
 
 fn measure_disk(folder: &Path) -> Result<(), Box<dyn Error>> {
     let path = folder.join("raw");
-    let file = OpenOptions::new().create(true).truncate(true).write(true).open(&path)?;
-    let block = vec![7; 4096];
+    let mut growing = GrowingFile::create(&path)?;
     let (mut latencies, started) = (histogram(), Instant::now());
-    for number in 0..DISK_WRITES {
-        let call = Instant::now();
-        file.write_all_at(&block, (number * block.len()) as u64)?;
-        file.sync_data()?;
-        latencies.saturating_record(micros(call.elapsed()));
+    for _ in 0..DISK_WRITES {
+        latencies.saturating_record(micros(growing.write()?));
     }
     let count = DISK_WRITES as u64;
-    print("disk: 4 KiB + fdatasync, growing file", count, count * 4096, started.elapsed(), &latencies, None);
+    let bytes = count * BLOCK_BYTES as u64;
+    print("disk: 4 KiB + fdatasync, growing file", count, bytes, started.elapsed(), &latencies, None);
+    let file = OpenOptions::new().create(true).truncate(true).write(true).open(&path)?;
     let block = vec![7; 1 << 20];
     let started = Instant::now();
     for position in (0..SEQUENTIAL_BYTES).step_by(block.len()) {

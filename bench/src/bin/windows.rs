@@ -48,7 +48,37 @@ const SUM: Case = Case {
     part: 1,
 };
 
-const CASES: [Case; 18] = [
+const HOPPING: Case = Case {
+    name: "hopping, 10 s every second",
+    sql: "SELECT symbol, SUM(shares) AS s INTO o FROM a GROUP BY symbol, HoppingWindow(second, 10, 1)",
+    keys: 10_000,
+    ..SUM
+};
+
+const SLIDING: Case = Case {
+    name: "sliding, 10 s",
+    sql: "SELECT symbol, SUM(shares) AS s INTO o FROM a GROUP BY symbol, SlidingWindow(second, 10)",
+    part: 4,
+    ..SUM
+};
+
+const SESSION: Case = Case {
+    name: "session, 1 s of quiet, a minute at most",
+    sql: "SELECT symbol, SUM(shares) AS s INTO o FROM a GROUP BY symbol, SessionWindow(second, 1, 60)",
+    keys: 10_000,
+    part: 4,
+    ..SUM
+};
+
+const JOIN: Case = Case {
+    name: "join by key, 1 s",
+    sql: "SELECT a.symbol, b.shares INTO o FROM a JOIN b ON a.symbol = b.symbol AND DATEDIFF(second, a, b) BETWEEN 0 AND 1",
+    keys: 100_000,
+    part: 4,
+    ..SUM
+};
+
+const CASES: [Case; 22] = [
     SUM,
     Case { one_shape: false, ..SUM },
     Case { keys: 10_000, ..SUM },
@@ -70,40 +100,22 @@ const CASES: [Case; 18] = [
     Case { name: "sum, checkpoints", checkpoints: true, ..SUM },
     Case { name: "sum, checkpoints", keys: 10_000, checkpoints: true, ..SUM },
     Case { name: "sum, checkpoints", keys: 1_000_000, checkpoints: true, ..SUM },
-    Case { name: "sum from columns, checkpoints", from_columns: true, checkpoints: true, ..SUM },
-    Case { name: "sum from columns, checkpoints", keys: 10_000, from_columns: true, checkpoints: true, ..SUM },
+    Case { name: "sum, checkpoints", from_columns: true, checkpoints: true, ..SUM },
+    Case { name: "sum, checkpoints", keys: 10_000, from_columns: true, checkpoints: true, ..SUM },
     Case {
         name: "count, sum, least, greatest and mean",
         sql: "SELECT symbol, COUNT(*) AS n, SUM(shares) AS s, MIN(price) AS low, MAX(price) AS high, AVG(price) AS mean
             INTO o FROM a GROUP BY symbol, TumblingWindow(minute, 1)",
         ..SUM
     },
-    Case {
-        name: "hopping, 10 s every second",
-        sql: "SELECT symbol, SUM(shares) AS s INTO o FROM a GROUP BY symbol, HoppingWindow(second, 10, 1)",
-        keys: 10_000,
-        ..SUM
-    },
-    Case {
-        name: "sliding, 10 s",
-        sql: "SELECT symbol, SUM(shares) AS s INTO o FROM a GROUP BY symbol, SlidingWindow(second, 10)",
-        part: 4,
-        ..SUM
-    },
-    Case {
-        name: "session, 1 s of quiet, a minute at most",
-        sql: "SELECT symbol, SUM(shares) AS s INTO o FROM a GROUP BY symbol, SessionWindow(second, 1, 60)",
-        keys: 10_000,
-        part: 4,
-        ..SUM
-    },
-    Case {
-        name: "join by key, 1 s",
-        sql: "SELECT a.symbol, b.shares INTO o FROM a JOIN b ON a.symbol = b.symbol AND DATEDIFF(second, a, b) BETWEEN 0 AND 1",
-        keys: 100_000,
-        part: 4,
-        ..SUM
-    },
+    HOPPING,
+    SLIDING,
+    SESSION,
+    JOIN,
+    Case { from_columns: true, ..HOPPING },
+    Case { from_columns: true, ..SLIDING },
+    Case { from_columns: true, ..SESSION },
+    Case { from_columns: true, ..JOIN },
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -119,7 +131,12 @@ fn run(case: &Case, events: u64) -> Result<(), Box<dyn std::error::Error>> {
     let inputs = executor.program().sources.len();
     let (mut decoded, mut latencies, mut kept) = (Vec::new(), histogram(), 0);
     if case.from_columns {
-        decoded.extend(batches.iter().map(|batch| executor.decode(0, 0, batch, 0)).collect::<Result<Vec<_>, _>>()?);
+        let batches = batches.iter().enumerate();
+        decoded.extend(
+            batches
+                .map(|(number, batch)| executor.decode(number % inputs, 0, batch, 0))
+                .collect::<Result<Vec<_>, _>>()?,
+        );
     }
     let mut decoded = decoded.into_iter();
     let before = Usage::of(std::process::id());
@@ -127,7 +144,7 @@ fn run(case: &Case, events: u64) -> Result<(), Box<dyn std::error::Error>> {
     for (number, batch) in batches.iter().enumerate() {
         let begun = Instant::now();
         let mut produced = match decoded.next() {
-            Some(decoded) => executor.push_decoded(0, 0, decoded)?,
+            Some(decoded) => executor.push_decoded(number % inputs, 0, decoded)?,
             None => executor.push(number % inputs, 0, batch, 0)?,
         };
         produced.extend(executor.advance(None)?);
@@ -140,7 +157,11 @@ fn run(case: &Case, events: u64) -> Result<(), Box<dyn std::error::Error>> {
     }
     rows += executor.advance(Some(i64::MAX))?.rows.iter().map(|(_, batch)| batch.num_rows()).sum::<usize>();
     let (took, after) = (start.elapsed(), Usage::of(std::process::id()));
-    let shape = if case.one_shape { "" } else { ", changing shapes" };
+    let shape = match (case.from_columns, case.one_shape) {
+        (true, _) => ", from columns",
+        (false, true) => "",
+        (false, false) => ", changing shapes",
+    };
     let checkpoints = if case.checkpoints { format!(", {} KiB kept", kept / 1024) } else { String::new() };
     let name = format!("{}, {} keys{shape}{checkpoints}: {rows} rows", case.name, case.keys);
     print(&name, events, bytes as u64, took, &latencies, Some((before, after)));

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "it/given_up.rs"]
+mod given_up;
+
 use std::fs;
 use std::ops::Bound;
 use std::os::unix::fs::FileExt;
@@ -222,56 +225,6 @@ fn damage_in_segments_is_told_the_rest_is_served_and_a_repair_mends_it() {
     assert_eq!((read(&storage), storage.segment_damage().len()), (left + 20, 0));
     commit_some(&storage, 220..221);
     assert_eq!(read(&storage), left + 21);
-}
-
-#[test]
-fn a_segment_that_lost_its_end_is_refused_and_a_repair_says_what_is_left() {
-    let folder = tempfile::tempdir().unwrap();
-    let some = |numbers: std::ops::Range<u64>| {
-        let (storage, _) = open(folder.path());
-        for number in numbers {
-            commit(&storage, append(LOG, &[&format!("{number:04}{}", "x".repeat(5_000))]));
-        }
-        storage.close().unwrap();
-    };
-    let length = || {
-        let last = segment_files(folder.path(), LOG).pop().unwrap();
-        (fs::metadata(&last).unwrap().len(), last)
-    };
-    let mut count = 100;
-    some(0..count);
-    while !(25_000..45_000).contains(&length().0) {
-        some(count..count + 1);
-        count += 1;
-    }
-    some(count..count + 2);
-    let (whole, last) = length();
-    // Of what is cut off, the journal does not have this one.
-    let gone = count - 1;
-    for entry in fs::read_dir(folder.path().join("journal")).unwrap() {
-        let (file, text) = (entry.unwrap().path(), format!("{gone:04}xxxx"));
-        let content = fs::read(&file).unwrap();
-        if let Some(at) = content.windows(text.len()).position(|bytes| bytes == text.as_bytes()) {
-            flip(&file, at as u64);
-        }
-    }
-    fs::OpenOptions::new().write(true).open(&last).unwrap().set_len(whole - 15_500).unwrap();
-    let refused = verify(folder.path()).unwrap_err().to_string();
-    assert!(refused.contains("millstream log repair") && refused.contains(&format!("{whole} bytes")), "{refused}");
-    let told = repair(folder.path(), Repair::Skip, false).unwrap();
-    let [before, lost, behind] = &told.segments[..] else { panic!("{told:?}") };
-    assert_eq!((before.first_offset + before.records, before.copied), (gone, true), "{told:?}");
-    assert_eq!((lost.first_offset, lost.records, lost.copied), (gone, 1, false), "{told:?}");
-    assert_eq!((behind.first_offset, behind.records, behind.copied), (count, 2, true), "{told:?}");
-    assert_eq!(fs::metadata(&last).unwrap().len(), whole - 15_500, "it only tells");
-    assert_eq!(repair(folder.path(), Repair::Truncate, true).unwrap(), told);
-    assert_eq!(fs::metadata(&last).unwrap().len(), whole);
-    let report = verify(folder.path()).unwrap();
-    assert_eq!((report.damaged.len(), report.lost_records, report.records), (0, 1, count + 1));
-    some(count + 2..count + 3);
-    let (storage, _) = open(folder.path());
-    let left: Vec<u64> = read_all(&storage, LOG).iter().map(|record| record.offset).collect();
-    assert_eq!(left, (0..gone).chain(count..count + 3).collect::<Vec<_>>());
 }
 
 #[test]

@@ -87,6 +87,12 @@ pub enum StreamError {
         /// The stream.
         stream: String,
     },
+    /// Only where the node decides about a stream's shards, records may go to them in turn.
+    #[error("stream `{stream}` is provisioned, so keys decide where its records go; make it on demand first")]
+    Provisioned {
+        /// The stream.
+        stream: String,
+    },
     /// The stream belongs to another resource, which knows its shards.
     #[error("the shards of stream `{stream}` belong to the resource whose records it holds")]
     NotReshardable {
@@ -181,6 +187,7 @@ impl StreamError {
             | Self::Scaling { .. }
             | Self::ScaledOften { .. }
             | Self::OnDemand { .. }
+            | Self::Provisioned { .. }
             | Self::NotReshardable { .. } => ErrorKind::Invalid,
             Self::Catalog(error) => error.kind(),
             Self::Storage(error) => error.kind(),

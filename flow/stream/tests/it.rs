@@ -85,6 +85,24 @@ async fn keys_decide_nothing_where_records_go_in_turn() {
     assert!(shards(singly).iter().all(|count| (15..50).contains(count)));
     streams.set_capacity("even", CapacityMode::Provisioned, None).await.unwrap();
     assert_eq!(shards(streams.put("even", &vec![same; 30]).await.unwrap()), [30, 0, 0]);
+    let refused = streams.set_distribution("even", RecordDistribution::Even).await;
+    assert!(matches!(refused, Err(StreamError::Provisioned { .. })), "{refused:?}");
+    streams.set_distribution("even", RecordDistribution::PartitionKey).await.unwrap();
+}
+
+/// Whoever wins, records of a provisioned stream go where their keys say.
+#[tokio::test]
+async fn a_stream_that_is_made_provisioned_meanwhile_does_not_get_records_in_turn() {
+    let (streams, _) = engine();
+    let none = StreamSettings::default();
+    streams.create_with(new_stream("s", 3), CapacityMode::OnDemand, BTreeMap::new(), none).await.unwrap();
+    let (provisioned, even) = tokio::join!(
+        streams.set_capacity("s", CapacityMode::Provisioned, None),
+        streams.set_distribution("s", RecordDistribution::Even),
+    );
+    provisioned.unwrap();
+    assert!(matches!(even, Err(StreamError::Provisioned { .. })), "{even:?}");
+    assert_eq!(streams.get("s").unwrap().settings.distribution, RecordDistribution::PartitionKey);
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 //! What a request waits for is told by threads of the store. On a runtime whose threads take work from each other each such word
 //! wakes a second thread that looks for more work and finds none, which costs a short request more than its own work does. Here
 //! the thread that has the connection is woken, and nobody else. The price: a request that computes for long holds up those
-//! of the same thread, so engines compute elsewhere (the runtime that started them, or its threads for blocking calls).
+//! of the same thread, so engines compute elsewhere (the runtime that started them, or its threads for blocking calls). What a request
+//! starts and does not wait for stays on its thread: whoever stops a node drops the threads when its engines have ended.
 
 use std::io;
 use std::sync::Arc;

@@ -123,7 +123,6 @@ pub fn start(engines: &Arc<Engines>, stopped: &watch::Receiver<bool>, tasks: &mu
     }));
 }
 
-/// For work that may take long, and that a stop cuts off: the next start takes it up.
 /// Sets the gauge of lost records; of streams that had some and have none any more, too.
 fn tell_lost(engines: &Engines, told: &Mutex<BTreeSet<String>>) {
     let lost = engines.streams.lost_records();
@@ -136,6 +135,7 @@ fn tell_lost(engines: &Engines, told: &Mutex<BTreeSet<String>>) {
     told.retain(|stream| lost.contains_key(stream));
 }
 
+/// For work that may take long, and that a stop cuts off: the next start takes it up.
 async fn every_until_cut_off<F: Future<Output = ()>>(
     period: Duration,
     mut stopped: watch::Receiver<bool>,

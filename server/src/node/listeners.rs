@@ -92,11 +92,11 @@ impl Listeners {
         self.aws.local_addr().unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 4566)))
     }
 
-    /// Serves until the node stops.
+    /// Serves until the node stops, the protocols' port by `workers`.
     pub fn serve(
         self,
-        engines: &Arc<Engines>,
-        settings: &Settings,
+        (engines, settings): (&Arc<Engines>, &Settings),
+        workers: Workers,
         stopped: &watch::Receiver<bool>,
         tasks: &mut JoinSet<()>,
     ) -> anyhow::Result<()> {
@@ -118,8 +118,9 @@ impl Listeners {
         };
         let security = tls::security(self.tls, settings.require_tls);
         let ended = Box::pin(stop(stopped.clone()));
-        let (workers, answer) = (Workers::start().context("cannot start threads for connections")?, Arc::new(answer));
-        tasks.spawn(serve::serve_some_live(self.aws, workers, Share::Protocols, security.clone(), answer, ended));
+        let served =
+            serve::serve_some_live(self.aws, workers, Share::Protocols, security.clone(), Arc::new(answer), ended);
+        tasks.spawn(served);
         self.event_hubs.serve(&event_hubs, stopped, tasks);
         self.kafka.serve(engines, settings, stopped, tasks);
         let portal_front = portal::front(engines, settings);

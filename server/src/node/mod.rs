@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
+use millstream_http::workers::Workers;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -37,6 +38,8 @@ pub struct Node {
     settings: Settings,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
+    /// Where requests are served. What one of them began may go on behind it, so the threads end behind the engines.
+    workers: Workers,
     begun: Instant,
 }
 
@@ -52,9 +55,10 @@ impl Node {
         let engines = Arc::new(Engines::start(&settings, listening.aws_address()).await?);
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        listening.serve(&engines, &settings, &stopped, &mut tasks)?;
+        let workers = Workers::start().context("cannot start threads for connections")?;
+        listening.serve((&engines, &settings), workers.clone(), &stopped, &mut tasks)?;
         housekeeping::start(&engines, &stopped, &mut tasks);
-        Ok(Self { engines, settings, stop, tasks, begun })
+        Ok(Self { engines, settings, stop, tasks, workers, begun })
     }
 
     /// Says that it is ready, in one line that programs can wait for.
@@ -99,6 +103,7 @@ impl Node {
         self.engines.queues.end_waiting();
         while self.tasks.join_next().await.is_some() {}
         self.engines.stop().await;
+        drop(self.workers);
         let _ = tokio::fs::remove_file(self.settings.data.join(crate::remote::SOCKET)).await;
     }
 }

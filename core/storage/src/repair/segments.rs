@@ -37,7 +37,10 @@ impl DamagedSegments {
                 let is_last = segment.base == record.segment_base;
                 let whole = |part| if is_last { to_the_end(part, &segment, record.segment_bytes) } else { part };
                 let damaged = segment.damaged().into_iter().map(whole);
-                let parts: Vec<Arc<Damaged>> = damaged.flat_map(|part| searched(disk, log, part)).collect();
+                // The last one is as long as its log's record says; of another one only its own length is known.
+                let may_grow = |part: &Damaged| !is_last && ends(part, &segment);
+                let search = |part: Arc<Damaged>| searched(disk, log, may_grow(&part), part);
+                let parts: Vec<Arc<Damaged>> = damaged.flat_map(search).collect();
                 if !parts.is_empty() {
                     found.push(DamagedSegment { segment, is_last, parts });
                 }
@@ -84,21 +87,25 @@ fn to_the_end(part: Arc<Damaged>, segment: &Segment, segment_bytes: u64) -> Arc<
     Arc::new(Damaged { from: part.from, to, stand_in: part.stand_in.clone() })
 }
 
+/// Whether nothing stands behind a part.
+fn ends(part: &Damaged, segment: &Segment) -> bool {
+    part.to.position >= segment.written()
+}
+
 /// A part with its records, as far as the journal has them, as a part for each run of those that it has and of those that are
 /// lost: a running node looks for few and small parts only, but what a repair does not find is given up for good.
-fn searched(disk: &dyn Disk, log: LogId, part: Arc<Damaged>) -> Vec<Arc<Damaged>> {
+fn searched(disk: &dyn Disk, log: LogId, may_grow: bool, part: Arc<Damaged>) -> Vec<Arc<Damaged>> {
     if part.is_copied() {
         return vec![part];
     }
-    let runs = Run::all(&part, journal_copy::find_some(disk, log, part.from.offset..part.to.offset));
+    let there = journal_copy::find_some(disk, log, part.from.offset..part.to.offset);
+    let room = part.to.position.saturating_sub(part.from.position);
+    let runs = if may_grow { Run::all(&part, there) } else { Run::fitting(&part, there, room) };
     if let [whole] = &runs[..] {
         return vec![Arc::new(Damaged { from: part.from, to: part.to, stand_in: whole.batches.clone() })];
     }
-    let taken = runs.iter().map(Run::bytes).sum();
     // Room that is left over stands behind what says that records are lost.
-    let Some(mut left) = part.to.position.saturating_sub(part.from.position).checked_sub(taken) else {
-        return vec![part];
-    };
+    let mut left = room.saturating_sub(Run::bytes_of(&runs));
     let mut from = part.from;
     let placed = |run: Run| {
         let spare = if run.is_lost { std::mem::take(&mut left) } else { 0 };
@@ -143,11 +150,36 @@ impl Run {
         runs
     }
 
+    /// The same without the shortest of those that are there, where not all of them fit into the room beside what says that the
+    /// others are lost.
+    fn fitting(part: &Damaged, there: Vec<RecordBatch>, room: u64) -> Vec<Self> {
+        let runs = Self::all(part, there);
+        let (mut missing, last) = (Self::bytes_of(&runs).saturating_sub(room), runs.len().saturating_sub(1));
+        let mut by_length: Vec<(u64, usize, Self)> = Vec::with_capacity(runs.len());
+        by_length.extend(runs.into_iter().enumerate().map(|(place, run)| (run.bytes(), place, run)));
+        by_length.retain(|(_, _, run)| !run.is_lost);
+        by_length.sort_by_key(|(bytes, place, _)| (*bytes, *place));
+        by_length.retain(|(bytes, place, _)| {
+            let stays = missing == 0;
+            // Lost ones on both sides of it become one.
+            let head = if (1..last).contains(place) { HEAD as u64 } else { 0 };
+            missing = missing.saturating_sub(bytes + head);
+            stays
+        });
+        by_length.sort_by_key(|(_, place, _)| *place);
+        Self::all(part, by_length.into_iter().flat_map(|(_, _, run)| run.batches).collect())
+    }
+
     /// What is lost between two places; `None` when nothing lies there.
     fn lost(from: Place, to: Place) -> Option<Self> {
         let batches: Vec<RecordBatch> = lost(from, to).collect();
         let (next, append_time) = (to.offset, to.append_time);
         (!batches.is_empty()).then_some(Self { batches, is_lost: true, next, append_time })
+    }
+
+    /// Bytes that they take in a file.
+    fn bytes_of(runs: &[Self]) -> u64 {
+        runs.iter().map(Self::bytes).sum()
     }
 
     /// Bytes that it takes in a file.
@@ -168,7 +200,7 @@ impl DamagedSegment {
         let from = usize::try_from(part.from.position).map_err(|_| too_large())?;
         let to = usize::try_from(part.to.position).map_err(|_| too_large())?;
         let room = to.saturating_sub(from);
-        let ends_the_file = part.to.position >= self.segment.written() && !self.is_last;
+        let ends_the_file = ends(part, &self.segment) && !self.is_last;
         let copied = part.is_copied().then(|| encode(&part.stand_in, part.from.position));
         let (content, length) = match copied {
             Some(records) if ends_the_file || records.len() == room => (records, 0),

@@ -151,10 +151,13 @@ impl Ledger {
             return;
         }
         queue.waiting.push(waiting);
-        if !std::mem::replace(&mut queue.is_worked, true) {
-            let here = Handle::try_current().unwrap_or_else(|_| self.shared.runtime.clone());
-            here.spawn(work(Arc::clone(&self.shared)));
+        if std::mem::replace(&mut queue.is_worked, true) {
+            return;
         }
+        // A runtime that ends drops what it is given at once, and whoever drops it looks at the queue.
+        drop(queue);
+        let here = Handle::try_current().unwrap_or_else(|_| self.shared.runtime.clone());
+        here.spawn(work(Worked { shared: Arc::clone(&self.shared), at_home: false, to_the_end: false }));
     }
 }
 
@@ -176,9 +179,9 @@ impl Shared {
 }
 
 /// Commits until nobody waits.
-async fn work(shared: Arc<Shared>) {
-    let mut worked = Worked { shared: &shared, to_the_end: false };
+async fn work(mut worked: Worked) {
     loop {
+        let shared = &worked.shared;
         // Taken anew for each batch: whoever writes the counts has a turn in between.
         let mut counts = shared.counts.lock().await;
         // Requests that are about to be answered join: the fewer commits, the more of the processor is left for them.
@@ -186,25 +189,41 @@ async fn work(shared: Arc<Shared>) {
             tokio::task::yield_now().await;
         }
         let Some(batch) = shared.take() else { break };
-        commit(&shared, &mut counts, batch).await;
+        commit(shared, &mut counts, batch).await;
         if counts.are_ahead() && !shared.writes_soon.swap(true, Ordering::AcqRel) {
-            shared.runtime.spawn(write_later(Arc::clone(&shared)));
+            shared.runtime.spawn(write_later(Arc::clone(shared)));
         }
     }
     worked.to_the_end = true;
 }
 
-/// Lets whoever comes begin anew when the work breaks off.
-struct Worked<'w> {
-    shared: &'w Shared,
+/// Hands on what waits when the work breaks off, which it does with the runtime of the request that began it.
+struct Worked {
+    shared: Arc<Shared>,
+    /// Whether it runs on the ledger's own runtime.
+    at_home: bool,
     to_the_end: bool,
 }
 
-impl Drop for Worked<'_> {
+impl Drop for Worked {
     fn drop(&mut self) {
-        if !self.to_the_end {
-            self.shared.queue().is_worked = false;
+        if self.to_the_end {
+            return;
         }
+        let mut queue = self.shared.queue();
+        if self.at_home || queue.waiting.is_empty() {
+            queue.is_worked = false;
+            // Nobody is left who could commit it: whoever waits learns so.
+            let dropped = std::mem::take(&mut queue.waiting);
+            drop(queue);
+            if !dropped.is_empty() {
+                tracing::error!(requests = dropped.len(), "metered requests are not kept: their work broke off");
+            }
+            return;
+        }
+        drop(queue);
+        let next = Self { shared: Arc::clone(&self.shared), at_home: true, to_the_end: false };
+        self.shared.runtime.spawn(work(next));
     }
 }
 

@@ -238,6 +238,28 @@ async fn a_request_whose_caller_goes_away_is_counted() {
 }
 
 #[tokio::test]
+async fn what_ends_with_its_thread_is_counted_and_holds_nobody_up() {
+    let world = World::new().await;
+    let plan = world.plan(None, None).await;
+    let (key, value) = world.key(&plan).await;
+    let under_way = world.called(&value).await;
+    // A thread of connections that ends in the middle of a request.
+    let thread = std::thread::spawn(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.spawn(async move {
+            let _under_way = under_way;
+            std::future::pending::<()>().await;
+        });
+        runtime.block_on(tokio::task::yield_now());
+    });
+    tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap();
+    let settled = tokio::time::timeout(std::time::Duration::from_secs(60), world.plans.settle()).await;
+    settled.expect("nobody waits for a thread that is gone").unwrap();
+    assert_eq!(world.used(&plan, &key).await, 1);
+    assert_eq!(world.lines().await[0].status, 499);
+}
+
+#[tokio::test]
 async fn keys_are_rotated_without_a_gap() {
     let world = World::new().await;
     let plan = world.plan(None, None).await;

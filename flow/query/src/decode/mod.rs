@@ -68,14 +68,15 @@ pub(crate) struct DecodeError {
     /// When the record arrived.
     pub(crate) arrival: Millis,
     pub(crate) reason: String,
-    /// What could not be read, as far as the error stream has room for it.
+    /// What could not be read, as far as the error stream has room for it; nothing where nobody reads that.
     pub(crate) data: Bytes,
 }
 
 impl DecodeError {
-    pub(crate) fn new(record: (u64, Millis), data: &[u8], reason: String) -> Self {
+    pub(crate) fn new(record: (u64, Millis), data: Option<&[u8]>, reason: String) -> Self {
         let (offset, arrival) = record;
-        let data = Bytes::copy_from_slice(&data[..data.len().min(ERROR_ROW_BYTES_MAX)]);
+        let kept = data.unwrap_or_default();
+        let data = Bytes::copy_from_slice(&kept[..kept.len().min(ERROR_ROW_BYTES_MAX)]);
         Self { offset, arrival, reason, data }
     }
 }
@@ -87,6 +88,8 @@ pub(crate) struct Decoder {
     dialect: QueryDialect,
     format: Format,
     columns: Vec<Column>,
+    /// Whether what cannot be read is told with its bytes.
+    keeps_data: bool,
 }
 
 enum Format {
@@ -109,12 +112,17 @@ impl Decoder {
             (RecordFormat::Csv { delimiter }, _) => Format::Csv(csv::CsvReader::new(source, delimiter, azure)),
         };
         let columns = source.columns.iter().map(|column| Column::new(&column.data_type, column.fit)).collect();
-        Self { source: source.clone(), record_format, dialect, format, columns }
+        Self { source: source.clone(), record_format, dialect, format, columns, keeps_data: false }
+    }
+
+    /// The same, which tells what cannot be read with its bytes, where somebody reads those.
+    pub(crate) fn keeping_data(self, keeps_data: bool) -> Self {
+        Self { keeps_data, ..self }
     }
 
     /// Another decoder of the same source, for work on another thread.
     pub(crate) fn another(&self) -> Self {
-        Self::new(&self.source, &self.record_format, self.dialect)
+        Self::new(&self.source, &self.record_format, self.dialect).keeping_data(self.keeps_data)
     }
 
     /// Reads a payload into the columns, behind the rows that are there; gives how many it is. Lines that are none are noted.
@@ -125,14 +133,16 @@ impl Decoder {
         rows_before: usize,
         errors: &mut Vec<DecodeError>,
     ) -> Result<usize, String> {
+        let keeps_data = self.keeps_data;
+        let of_line =
+            |(line, reason): (&str, String)| DecodeError::new(record, keeps_data.then_some(line.as_bytes()), reason);
         let read = match &mut self.format {
             Format::Json(reader) => reader.read(payload, &mut self.columns),
             Format::Parts(reader) => reader.read(payload, &mut self.columns),
             Format::Csv(reader) => {
                 let mut wrong = Vec::new();
                 let read = reader.read(payload, &mut self.columns, &mut wrong);
-                errors
-                    .extend(wrong.into_iter().map(|(line, reason)| DecodeError::new(record, line.as_bytes(), reason)));
+                errors.extend(wrong.into_iter().map(of_line));
                 read
             }
         };
@@ -162,7 +172,9 @@ impl Decoder {
                 match self.read(payload, of_record, before, &mut errors) {
                     Ok(1) => offsets.push(record.offset),
                     Ok(rows) => offsets.resize(before + rows, record.offset),
-                    Err(reason) => errors.push(DecodeError::new(of_record, payload, reason)),
+                    Err(reason) => {
+                        errors.push(DecodeError::new(of_record, self.keeps_data.then_some(payload), reason));
+                    }
                 }
                 if keyed {
                     let key = std::str::from_utf8(record.partition_key).ok();
@@ -193,5 +205,40 @@ impl Decoder {
         }
         arrays.push(arrival);
         Ok(Decoded { rows: ArrowBatch::try_new(self.source.schema.clone(), arrays)?, offsets, errors })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use millstream_catalog::{ColumnDefinition, ColumnType};
+    use millstream_types::EncodedRecords;
+
+    use super::*;
+    use crate::{InputSchema, plan};
+
+    /// What a decoder of the column `n` tells of a record and of a line of one.
+    fn told(keeps_data: bool) -> Vec<Bytes> {
+        let dialect = QueryDialect::Kinesis;
+        let input = InputSchema::new("I", Some(vec![ColumnDefinition::new("N", ColumnType::BigInt)]));
+        let sql = "CREATE STREAM O (N BIGINT); CREATE PUMP P AS INSERT INTO O SELECT STREAM N FROM I";
+        let program = plan(dialect, sql, &[input]).unwrap();
+        let csv = RecordFormat::Csv { delimiter: ",".into() };
+        let mut found = Vec::new();
+        for (format, record) in [(RecordFormat::Json, "no JSON"), (csv, "1\nx\n2")] {
+            let mut decoder = Decoder::new(&program.sources[0], &format, dialect).keeping_data(keeps_data).another();
+            let mut records = EncodedRecords::default();
+            records.push(b"", b"", record.as_bytes());
+            let (bytes, count) = records.freeze();
+            let batch = RecordBatch { base_offset: 0, count, append_time: 0, bytes };
+            let decoded = decoder.decode(&batch, Reading { from: 0, without: &[], shard: 0, processed: 0 }).unwrap();
+            found.extend(decoded.errors.into_iter().map(|error| error.data));
+        }
+        found
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_copied_only_for_who_reads_it() {
+        assert_eq!(told(true), ["no JSON", "x"]);
+        assert_eq!(told(false), ["", ""]);
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! What is written in another way is left to [`super::json`], which knows all ways: nothing here decides that a value is wrong.
 
+use std::ops::Range;
+
 use super::column::{Column, Values, end};
 use super::timestamp;
 use super::words::{DIGITS_MAX, digits, digits_count, plain_end};
@@ -12,6 +14,9 @@ use crate::plan::Fit;
 const EXACT_MAX: u64 = 1 << 53;
 
 const NULL: &[u8] = b"null";
+
+/// Texts of up to so many bytes are copied as so many.
+const SHORT_TEXT: usize = 16;
 
 /// Powers of ten that go with as many digits as one word of them has.
 const POWERS: [f64; DIGITS_MAX] =
@@ -54,7 +59,7 @@ impl Column {
                 number.end
             }),
             Values::Text { ends, bytes } => string_end(data, at).and_then(|behind| {
-                bytes.extend_from_slice(&data[at + 1..behind - 1]);
+                push_text(bytes, data, at + 1..behind - 1);
                 ends.push(end(bytes.len()).ok()?);
                 Some(behind)
             }),
@@ -83,6 +88,20 @@ impl Column {
             self.push_null();
             at + NULL.len()
         })
+    }
+}
+
+/// Adds a text that stands in the data. A short one comes with what is behind it, which is taken back: that is two words, and no
+/// bytes are counted.
+#[inline]
+fn push_text(bytes: &mut Vec<u8>, data: &[u8], text: Range<usize>) {
+    match data.get(text.start..).and_then(<[u8]>::first_chunk::<SHORT_TEXT>) {
+        Some(chunk) if text.len() <= SHORT_TEXT => {
+            let length = bytes.len() + text.len();
+            bytes.extend_from_slice(chunk);
+            bytes.truncate(length);
+        }
+        _ => bytes.extend_from_slice(&data[text]),
     }
 }
 

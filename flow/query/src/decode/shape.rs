@@ -9,7 +9,7 @@ use super::column::Column;
 use super::json::{Field, Object};
 use super::json_text::Cursor;
 use super::plain::skip_plain;
-use super::words::word;
+use super::words::Literal;
 
 /// Gaps that are known at once: more than most inputs have names.
 const GAPS_MAX: usize = 128;
@@ -48,13 +48,6 @@ enum Leads {
     Value { nest: usize, field: Option<usize>, column: Option<usize> },
     /// Nothing: the row is complete.
     End,
-}
-
-/// A text that is compared by words.
-struct Literal {
-    /// The bytes of each word, and which of them count.
-    words: Box<[(u64, u64)]>,
-    length: usize,
 }
 
 /// A row that is read with the help of its gaps.
@@ -187,27 +180,6 @@ impl Shapes {
 /// The object that fields lead to.
 fn object_at<'o>(root: &'o Object, path: &[usize]) -> Option<&'o Object> {
     path.iter().try_fold(root, |object, field| Some(&object.fields.get(*field)?.inner))
-}
-
-impl Literal {
-    fn new(text: &str) -> Self {
-        let bytes = text.as_bytes();
-        let of_word = |at: usize| {
-            let counting = (bytes.len() - at).min(8);
-            (word(bytes, at), u64::MAX >> (64 - 8 * counting))
-        };
-        Self { words: (0..bytes.len()).step_by(8).map(of_word).collect(), length: bytes.len() }
-    }
-
-    fn is(&self, text: &str) -> bool {
-        self.length == text.len() && self.begins(text.as_bytes(), 0)
-    }
-
-    /// Whether it stands at a place. What is behind the end counts as zeros, which no text of JSON has between values.
-    #[inline]
-    fn begins(&self, data: &[u8], at: usize) -> bool {
-        self.words.iter().enumerate().all(|(place, (bytes, counting))| word(data, at + 8 * place) & counting == *bytes)
-    }
 }
 
 /// A row that is read once more, for its gaps.

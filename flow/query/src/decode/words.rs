@@ -22,12 +22,55 @@ pub(super) fn word(bytes: &[u8], at: usize) -> u64 {
 }
 
 /// The same near the end, where the last eight bytes hold what is left.
-#[inline(never)]
+#[inline]
 fn last_word(bytes: &[u8], at: usize) -> u64 {
     let left = bytes.len().saturating_sub(at);
     match bytes.last_chunk() {
         Some(last) if left > 0 => u64::from_le_bytes(*last) >> (64 - 8 * left),
-        _ => bytes[bytes.len() - left..].iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+        _ => short_word(&bytes[bytes.len() - left..]),
+    }
+}
+
+/// The same of a text that is no word itself.
+#[cold]
+fn short_word(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
+}
+
+/// A text that is compared by words.
+pub(super) struct Literal {
+    /// The bytes of its first two words, and which of them count.
+    first: [(u64, u64); 2],
+    /// The same of the words behind them, which few have.
+    behind: Box<[(u64, u64)]>,
+    pub(super) length: usize,
+}
+
+impl Literal {
+    pub(super) fn new(text: &str) -> Self {
+        let bytes = text.as_bytes();
+        let of_word = |at: usize| {
+            let counting = bytes.len().saturating_sub(at).min(8);
+            (word(bytes, at), u64::MAX.checked_shr(64 - 8 * counting as u32).unwrap_or(0))
+        };
+        Self {
+            first: [of_word(0), of_word(8)],
+            behind: (16..bytes.len()).step_by(8).map(of_word).collect(),
+            length: bytes.len(),
+        }
+    }
+
+    pub(super) fn is(&self, text: &str) -> bool {
+        self.length == text.len() && self.begins(text.as_bytes(), 0)
+    }
+
+    /// Whether it stands at a place. What is behind the end counts as zeros, which no text of JSON has between values.
+    #[inline]
+    pub(super) fn begins(&self, data: &[u8], at: usize) -> bool {
+        let differs = |(place, (bytes, counting)): (usize, &(u64, u64))| word(data, at + 8 * place) & counting ^ bytes;
+        let [first, second] = &self.first;
+        let same = differs((0, first)) | differs((1, second)) == 0;
+        same && (self.behind.is_empty() || (2..).zip(&self.behind).all(|word| differs(word) == 0))
     }
 }
 

@@ -132,7 +132,7 @@ fn counted(scope: &RowScope, part: &Expr) -> Result<Option<Counted>, PlanError> 
                 (left, low, high)
             }
             (Some(count), None) => {
-                let (low, high) = limits(mirrored(*operator), count);
+                let (low, high) = limits(operator.mirrored(), count);
                 (right, low, high)
             }
             _ => return Ok(None),
@@ -169,18 +169,6 @@ fn limits(operator: BinaryOperator, count: i64) -> (Option<i64>, Option<i64>) {
         _ => (None, None),
     }
 }
-
-/// `5 > x` as `x < 5`.
-fn mirrored(operator: BinaryOperator) -> BinaryOperator {
-    match operator {
-        BinaryOperator::Less => BinaryOperator::Greater,
-        BinaryOperator::LessOrEqual => BinaryOperator::GreaterOrEqual,
-        BinaryOperator::Greater => BinaryOperator::Less,
-        BinaryOperator::GreaterOrEqual => BinaryOperator::LessOrEqual,
-        other => other,
-    }
-}
-
 /// A whole number as it is written, with or without a sign.
 fn whole(expr: &Expr) -> Option<i64> {
     match &expr.kind {

@@ -6,6 +6,7 @@ use sqlparser::tokenizer::Token;
 
 use super::interval;
 use super::parse_window::over;
+use super::standard::said;
 use super::syntax::{BinaryOperator, Call, Expr, ExprKind, Ident, Literal, UnaryOperator};
 use super::token::{EXPRESSION_DEPTH_MAX, Tokens};
 use super::window_call::takes_partition;
@@ -49,7 +50,7 @@ fn climb(tokens: &mut Tokens, floor: u8) -> Result<Expr, PlanError> {
                 tokens.take();
                 ExprKind::Binary { operator, left: operand, right: Box::new(climb(tokens, precedence)?) }
             }
-            Infix::Is => is_null(tokens, operand)?,
+            Infix::Is => is(tokens, operand)?,
             Infix::Test => test(tokens, operand)?,
         };
         left = finish(kind, at, start, tokens)?;
@@ -62,7 +63,7 @@ fn climb(tokens: &mut Tokens, floor: u8) -> Result<Expr, PlanError> {
 enum Infix {
     /// An operator and its precedence.
     Binary(BinaryOperator, u8),
-    /// `IS [NOT] NULL`.
+    /// `IS [NOT] NULL`, and the standard dialect's other tests with `IS`.
     Is,
     /// `[NOT] LIKE`, `IN`, `BETWEEN`, `SIMILAR TO`.
     Test,
@@ -84,9 +85,14 @@ fn infix(tokens: &Tokens, floor: u8) -> Option<Infix> {
     tests.iter().any(|keyword| tokens.is_word_ahead(word, keyword)).then_some(Infix::Test)
 }
 
-fn is_null(tokens: &mut Tokens, operand: Box<Expr>) -> Result<ExprKind, PlanError> {
+fn is(tokens: &mut Tokens, operand: Box<Expr>) -> Result<ExprKind, PlanError> {
     tokens.expect_word("IS")?;
     let negated = tokens.take_word("NOT");
+    if tokens.dialect == QueryDialect::Standard
+        && let Some(kind) = said::test(tokens, &operand, negated, |tokens| climb(tokens, COMPARISON))?
+    {
+        return Ok(kind);
+    }
     tokens.expect_word("NULL")?;
     Ok(ExprKind::IsNull { operand, negated })
 }
@@ -262,6 +268,7 @@ fn cast(tokens: &mut Tokens) -> Result<ExprKind, PlanError> {
 }
 
 fn name_or_call(tokens: &mut Tokens) -> Result<ExprKind, PlanError> {
+    let at = tokens.at();
     let mut name = vec![tokens.expect_ident("a name")?];
     while *tokens.peek() == Token::Period && matches!(tokens.peek_ahead(1), Token::Word(_)) {
         tokens.take();
@@ -273,6 +280,9 @@ fn name_or_call(tokens: &mut Tokens) -> Result<ExprKind, PlanError> {
     let mut kind = arguments(tokens, name)?;
     if let ExprKind::Call(call) = &mut kind {
         treatment(tokens, call)?;
+        if tokens.dialect == QueryDialect::Standard {
+            said::filter(tokens, call, at)?;
+        }
     }
     match kind {
         ExprKind::Call(mut call) if takes_over(tokens.dialect, &call) && tokens.take_word("OVER") => {

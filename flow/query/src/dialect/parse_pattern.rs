@@ -1,5 +1,5 @@
 //! `MATCH_RECOGNIZE (…) AS name`: its clauses, and the pattern of rows. Stream Analytics' language bounds a match by `LIMIT DURATION` and
-//! goes on at the next row; the standard dialect bounds it by `WITHIN`, names the order, and goes on behind the match.
+//! goes on at the next row; the standard dialect bounds it by `WITHIN`, names the order, and says where it goes on.
 
 use millstream_catalog::QueryDialect;
 use sqlparser::tokenizer::Token;
@@ -18,7 +18,7 @@ pub(super) fn recognize(tokens: &mut Tokens) -> Result<Recognize, PlanError> {
     tokens.expect_token(&Token::LParen)?;
     let standard = tokens.dialect == QueryDialect::Standard;
     let (mut partition_by, mut limit, mut measures, mut order_by) = (Vec::new(), None, Vec::new(), Vec::new());
-    let mut skip = if standard { Skip::PastLastRow } else { Skip::ToNextRow };
+    let mut skip = None;
     // The reference has these in two orders.
     while !tokens.is_word("PATTERN") {
         if partition_by.is_empty() && tokens.take_words(&["PARTITION", "BY"]) {
@@ -30,7 +30,7 @@ pub(super) fn recognize(tokens: &mut Tokens) -> Result<Recognize, PlanError> {
         } else if measures.is_empty() && tokens.take_word("MEASURES") {
             measures = list(tokens, measure)?;
         } else if tokens.take_words(&["AFTER", "MATCH"]) {
-            skip = skip_of(tokens)?;
+            skip = Some(skip_of(tokens)?);
         } else if !tokens.take_words(&["ONE", "ROW", "PER", "MATCH"]) {
             if tokens.is_word("ALL") {
                 return Err(tokens.not_supported("ALL ROWS PER MATCH").hint("ONE ROW PER MATCH"));
@@ -40,6 +40,14 @@ pub(super) fn recognize(tokens: &mut Tokens) -> Result<Recognize, PlanError> {
             );
         }
     }
+    let skip = match skip {
+        Some(skip) => skip,
+        // The standard goes on behind the match then; not every engine does.
+        None if standard => {
+            return Err(tokens.expected("AFTER MATCH SKIP PAST LAST ROW or AFTER MATCH SKIP TO NEXT ROW"));
+        }
+        None => Skip::ToNextRow,
+    };
     tokens.expect_word("PATTERN")?;
     tokens.expect_token(&Token::LParen)?;
     let pattern = either(tokens)?;

@@ -7,6 +7,7 @@ use super::parse_expression::{expression, is_reserved};
 use super::parse_join::joins;
 use super::parse_pattern::recognize;
 use super::parse_window::{order, over, stagger, windows};
+use super::standard::said;
 use super::standard::window_table::window_table;
 use super::syntax::{
     Apply, BinaryOperator, Expr, ExprKind, From, Ident, Inner, Literal, Query, Select, SelectItem, Stagger,
@@ -50,7 +51,7 @@ fn select(tokens: &mut Tokens) -> Result<Select, PlanError> {
     if kinesis {
         tokens.take_word("STREAM");
     }
-    let distinct = kinesis && tokens.take_word("DISTINCT");
+    let mut distinct = tokens.dialect != QueryDialect::StreamAnalytics && tokens.take_word("DISTINCT");
     if tokens.is_word("DISTINCT") || tokens.is_word("TOP") {
         return Err(tokens.not_supported(&format!("SELECT {}", tokens.peek())));
     }
@@ -72,7 +73,10 @@ fn select(tokens: &mut Tokens) -> Result<Select, PlanError> {
     let from = from(tokens)?;
     let predicate = clause(tokens, &["WHERE"])?;
     let mut stagger = windowed(tokens)?;
-    let group_by = if tokens.take_words(&["GROUP", "BY"]) { expressions(tokens)? } else { Vec::new() };
+    let mut group_by = if tokens.take_words(&["GROUP", "BY"]) { expressions(tokens)? } else { Vec::new() };
+    if distinct && tokens.dialect == QueryDialect::Standard {
+        (group_by, distinct) = (said::distinct(&items, &group_by)?, false);
+    }
     if stagger.is_none() {
         stagger = windowed(tokens)?;
     }
@@ -279,7 +283,7 @@ fn inner(tokens: &mut Tokens) -> Result<Option<Box<Inner>>, PlanError> {
 }
 
 /// `a, b)`.
-fn names(tokens: &mut Tokens) -> Result<Vec<Ident>, PlanError> {
+pub(super) fn names(tokens: &mut Tokens) -> Result<Vec<Ident>, PlanError> {
     let mut names = vec![tokens.expect_ident("a column's name")?];
     while tokens.take_token(&Token::Comma) {
         names.push(tokens.expect_ident("a column's name")?);

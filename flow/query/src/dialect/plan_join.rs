@@ -165,6 +165,7 @@ fn joined_scope(scopes: [&RowScope; 2]) -> RowScope {
         open,
         looked_back,
         clocks: Vec::new(),
+        ends: Vec::new(),
         records: Vec::new(),
         timed: true,
         sides,

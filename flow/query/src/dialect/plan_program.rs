@@ -276,7 +276,7 @@ impl<'a> Planner<'a> {
     fn named_scope(&self, step: usize, name: &str) -> RowScope {
         let scope = step_scope(self.dialect, name, &self.steps[step].schema);
         match self.dialect {
-            QueryDialect::Standard => RowScope { clocks: self.time_clocks(step), ..scope },
+            QueryDialect::Standard => self.timed(step, scope),
             QueryDialect::Kinesis | QueryDialect::StreamAnalytics => scope,
         }
     }

@@ -200,12 +200,12 @@ impl Planner<'_> {
     /// The scope of a step's rows, where columns that are the row's time stand for it.
     pub(super) fn inner_scope(&self, step: usize, name: &str) -> RowScope {
         let scope = step_scope(self.dialect, name, &self.steps[step].schema);
+        let scope = RowScope { open: self.reads_unknown(step), ..scope };
+        if self.dialect == QueryDialect::Standard {
+            return self.timed(step, scope);
+        }
         let clocks = self.clocks(step).pop().unwrap_or_default();
-        let clocks = match self.dialect {
-            QueryDialect::Standard => self.time_clocks(step),
-            _ => (0..clocks.len()).filter(|place| clocks[*place]).collect(),
-        };
-        RowScope { clocks, open: self.reads_unknown(step), ..scope }
+        RowScope { clocks: (0..clocks.len()).filter(|place| clocks[*place]).collect(), ..scope }
     }
 
     /// By step up to this one and by column, whether that is the row's time. Each step is looked at once: several may read it.

@@ -229,6 +229,19 @@ pub(crate) enum BinaryOperator {
     Concatenate,
 }
 
+impl BinaryOperator {
+    /// The comparison that says the same with its operands exchanged; what compares no order stays.
+    pub fn mirrored(self) -> Self {
+        match self {
+            Self::Less => Self::Greater,
+            Self::LessOrEqual => Self::GreaterOrEqual,
+            Self::Greater => Self::Less,
+            Self::GreaterOrEqual => Self::LessOrEqual,
+            other => other,
+        }
+    }
+}
+
 /// A type as written: `VARCHAR(8)`, `nvarchar(max)`.
 #[derive(Debug, Clone)]
 pub(crate) struct TypeName {

@@ -1,6 +1,7 @@
 //! The window of a `SELECT`, and what its rows are grouped by: found in `GROUP BY` or `WINDOWED BY`, in each language's own form.
 
 use arrow::datatypes::DataType;
+use datafusion_physical_expr::expressions::Column;
 use millstream_catalog::QueryDialect;
 
 use super::interval::unit_millis;
@@ -31,7 +32,7 @@ pub(super) struct Window {
 
 /// The rows of one instant: times have milliseconds. The open end is the start in both languages, so that the window's end,
 /// which is its result's time, is the instant itself.
-const SNAPSHOT: WindowSpec =
+pub(super) const SNAPSHOT: WindowSpec =
     WindowSpec { kind: WindowKind::Tumbling { size_ms: 1 }, offset_ms: 0, bounds: WindowBounds::OpenClosed };
 
 /// Tells keys and window apart. Mistakes go to `errors`.
@@ -50,6 +51,10 @@ pub(super) fn grouping(binder: &Binder, rows: &RowScope, select: &Select, errors
             Ok(Some(window)) => add_window(&mut grouping, window, expr.at, errors),
             Ok(None) => match binder.bind(expr) {
                 Ok(key) if binder.dialect != QueryDialect::Standard && key.same(&rows.rowtime()) => instant = true,
+                Ok(key) if is_end(rows, &key) => {
+                    instant = true;
+                    grouping.keys.push(key);
+                }
                 Ok(key) if matches!(key.data_type, DataType::Duration(_)) => errors.push(interval_key(expr.at)),
                 Ok(key) => grouping.keys.push(key),
                 Err(error) => errors.push(error),
@@ -81,6 +86,12 @@ pub(super) fn grouping(binder: &Binder, rows: &RowScope, select: &Select, errors
     }
     partition(&mut grouping, binder, errors);
     grouping
+}
+
+/// Whether a value is the end of the window whose result a row is.
+fn is_end(rows: &RowScope, value: &ScalarExpr) -> bool {
+    let column = value.physical.downcast_ref::<Column>();
+    column.is_some_and(|column| rows.ends.iter().any(|(place, _)| *place == column.index()))
 }
 
 /// How to bound a group in a language.

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef, AsArray as _, Int64Array, RecordBatch, new_empty_array};
+use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch, new_empty_array};
 use arrow::compute::{concat, concat_batches, filter_record_batch, prep_null_mask_filter};
-use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion_common::DataFusionError;
 
 use super::ExecuteError;
@@ -93,17 +93,12 @@ pub(super) fn keep(predicate: Option<&ScalarExpr>, rows: &RecordBatch) -> Result
 
 /// For which rows a predicate is true, and why it could not be computed of others.
 pub(crate) fn true_rows(predicate: &ScalarExpr, rows: &RecordBatch) -> Result<(Vec<bool>, Vec<Failure>), ExecuteError> {
-    let place = Arc::new(Field::new("$place", DataType::Int64, false));
-    let fields = rows.schema().fields().iter().cloned().chain([place]).collect::<Vec<_>>();
-    let mut columns = rows.columns().to_vec();
-    columns.push(Arc::new(Int64Array::from_iter_values(0..rows.num_rows() as i64)));
-    let numbered = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
-    let (_, kept, failed) = by_row(&numbered, |rows| keep(Some(predicate), rows))?;
-    let mut is_true = vec![false; rows.num_rows()];
-    for place in kept.column(kept.num_columns() - 1).as_primitive::<Int64Type>().values() {
-        is_true[*place as usize] = true;
-    }
-    Ok((is_true, failed))
+    let (_, mask, failed) = by_row(rows, |rows| value(predicate, rows))?;
+    // There are no values of rows that failed, and none at all when all did.
+    let mut values = mask.as_boolean_opt().into_iter().flatten();
+    let mut failures = failed.iter().map(|failure| failure.row).peekable();
+    let is_true = |row| failures.next_if_eq(&row).is_none() && values.next().flatten() == Some(true);
+    Ok(((0..rows.num_rows()).map(is_true).collect(), failed))
 }
 
 /// The columns of a step's result, with the row time last: computed, or the one the rows have.
@@ -147,6 +142,9 @@ pub(super) fn values(wanted: &[&ScalarExpr], rows: &RecordBatch) -> Result<Recor
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
+
+    use arrow::array::Int64Array;
+    use arrow::datatypes::Int64Type;
 
     use super::*;
 

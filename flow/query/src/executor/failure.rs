@@ -6,19 +6,21 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray as _, RecordBatch as ArrowBatch, StringArray, TimestampMillisecondArray};
+use bytes::Bytes;
 
+use super::timed::Timed;
 use super::{ExecuteError, Executor, RowError, rowtimes};
 use crate::decode::DecodeError;
-use crate::plan::{ERROR_MESSAGE_CHARS_MAX, ERROR_ROW_BYTES_MAX, StepInput};
+use crate::plan::{ERROR_MESSAGE_CHARS_MAX, ERROR_ROW_BYTES_MAX, Operator, Program, StepInput};
 use crate::value::convert::to_json;
 use crate::value::json::quoted;
 
-/// Bytes that rows of the error stream may have which are made at once: they are written in one transaction with what else comes of
-/// the same records.
+/// Bytes that rows of the error stream may have which are made at once, wherever they are written: that is done in one transaction
+/// with what else comes of the same records.
 const TOLD_BYTES_MAX: usize = 8 << 20;
 
-/// Bytes of a row of the error stream besides its message and its data, as it is written.
-const TOLD_ROW_BYTES: usize = 256;
+/// Bytes of a row of the error stream besides its message and its data, as it is written with its partition key.
+const TOLD_ROW_BYTES: usize = 512;
 
 /// A row that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,13 +36,39 @@ struct Told<'t> {
     time: i64,
     reason: &'t str,
     /// The bytes at fault, as far as there is room for them in a row.
-    data: Option<Vec<u8>>,
+    data: Option<Bytes>,
+}
+
+/// The room for rows of the error stream that are made at once.
+pub(super) struct ErrorRoom {
+    /// How often a row is written.
+    copies: usize,
+    /// Bytes that are taken, of all copies.
+    taken: usize,
+}
+
+impl ErrorRoom {
+    pub(super) fn of(program: &Program) -> Self {
+        Self { copies: copies(program).max(1), taken: 0 }
+    }
+
+    /// Takes room for a row with a message and so many bytes of data, if there is enough.
+    fn take(&mut self, message: &str, data: usize) -> bool {
+        // A message may have characters that are several in JSON; each byte of data is two digits.
+        let row = TOLD_ROW_BYTES + quoted(message).len() + 2 * data;
+        let taken = self.taken.saturating_add(row.saturating_mul(self.copies));
+        if taken > TOLD_BYTES_MAX {
+            return false;
+        }
+        self.taken = taken;
+        true
+    }
 }
 
 impl Executor {
     /// Says that records of one read follow, or what ends together: the error stream has its room again.
     pub(crate) fn begin_read(&mut self) {
-        self.told_bytes = 0;
+        self.error_room.taken = 0;
     }
 
     /// Tells of rows of a step's input that failed in it.
@@ -53,16 +81,16 @@ impl Executor {
         let told = failures.iter().map(|Failure { row, reason }| Told {
             time: times[*row],
             reason,
-            data: Some(json_of(&rows.slice(*row, 1))),
+            data: Some(Bytes::from(json_of(&rows.slice(*row, 1)))),
         });
-        self.tell(step, &told.collect::<Vec<_>>())
+        self.tell(step, told)
     }
 
     /// Tells of groups of a step that failed: when their windows ended, and why.
     pub(super) fn failed_groups(&mut self, step: usize, failures: &[(i64, String)]) -> Result<(), ExecuteError> {
         self.note_failed(failures.iter().map(|(_, reason)| reason));
         let told = failures.iter().map(|(time, reason)| Told { time: *time, reason, data: None });
-        self.tell(step, &told.collect::<Vec<_>>())
+        self.tell(step, told)
     }
 
     /// Notes what failed, and nothing else: no row of the error stream comes of it.
@@ -84,9 +112,9 @@ impl Executor {
             let told = errors.iter().map(|error| Told {
                 time: error.arrival,
                 reason: &error.reason,
-                data: Some(error.data.to_vec()),
+                data: Some(error.data.clone()),
             });
-            self.give_errors(step, ("Parse error", None), &told.collect::<Vec<_>>())?;
+            self.give_errors(step, ("Parse error", None), told)?;
         }
         let told = |error: DecodeError| RowError {
             record: Some((source, shard, error.offset)),
@@ -102,55 +130,75 @@ impl Executor {
         self.error_step.filter(|errors| self.program.steps[*errors].inputs.contains(&StepInput::Step(step)))
     }
 
-    fn tell(&mut self, step: usize, told: &[Told]) -> Result<(), ExecuteError> {
+    fn tell<'t>(&mut self, step: usize, told: impl ExactSizeIterator<Item = Told<'t>>) -> Result<(), ExecuteError> {
         let Some(errors) = self.tells_of(step) else { return Ok(()) };
         let pump = self.program.steps[step].pump.clone();
         self.give_errors(errors, ("Runtime error", pump.as_deref()), told)
     }
 
-    /// Gives rows of the error stream, as many as there is room for.
-    fn give_errors(
+    /// Gives rows of the error stream, as many as there is room for; no more than that are made.
+    fn give_errors<'t>(
         &mut self,
         step: usize,
         (name, pump): (&str, Option<&str>),
-        told: &[Told],
+        told: impl ExactSizeIterator<Item = Told<'t>>,
     ) -> Result<(), ExecuteError> {
-        let mut count = 0;
-        for Told { reason, data, .. } in told {
-            let bytes =
-                TOLD_ROW_BYTES + reason.len().min(ERROR_MESSAGE_CHARS_MAX) + 2 * data.as_ref().map_or(0, Vec::len);
-            if self.told_bytes + bytes > TOLD_BYTES_MAX {
-                let left_out = told.len() - count;
-                let room = TOLD_BYTES_MAX >> 20;
-                let detail = format!(
-                    "what goes wrong with records that are read at once, or windows that end together, makes more than {room} MiB \
-                     in the error stream: {left_out} rows are left out of it"
-                );
-                self.produced.errors.push(RowError { record: None, kind: "failed", detail });
+        let all = told.len();
+        let (mut times, mut messages, mut data) = (Vec::new(), Vec::new(), Vec::new());
+        for told in told {
+            let message: String = told.reason.chars().take(ERROR_MESSAGE_CHARS_MAX).collect();
+            if !self.error_room.take(&message, told.data.as_ref().map_or(0, Bytes::len)) {
+                self.note_left_out(all - times.len());
                 break;
             }
-            (self.told_bytes, count) = (self.told_bytes + bytes, count + 1);
+            times.push(told.time);
+            messages.push(message);
+            data.push(told.data.as_deref().map(hex));
         }
-        if count == 0 {
-            return Ok(());
-        }
-        let told = &told[..count];
-        let times: ArrayRef = Arc::new(told.iter().map(|told| Some(told.time)).collect::<TimestampMillisecondArray>());
-        let texts = |text: Option<&str>| -> ArrayRef { Arc::new(StringArray::from(vec![text; count])) };
-        let message = |told: &Told| told.reason.chars().take(ERROR_MESSAGE_CHARS_MAX).collect::<String>();
+        let texts = |text: Option<&str>| -> ArrayRef { Arc::new(StringArray::from(vec![text; times.len()])) };
+        let (level, name, pump) = (texts(Some("ERROR")), texts(Some(name)), texts(pump));
+        let times: ArrayRef = Arc::new(TimestampMillisecondArray::from(times));
         let columns: Vec<ArrayRef> = vec![
             Arc::clone(&times),
-            texts(Some("ERROR")),
-            texts(Some(name)),
-            Arc::new(StringArray::from_iter_values(told.iter().map(message))),
+            level,
+            name,
+            Arc::new(StringArray::from(messages)),
             Arc::clone(&times),
-            Arc::new(told.iter().map(|told| told.data.as_deref().map(hex)).collect::<StringArray>()),
-            texts(pump),
+            Arc::new(StringArray::from(data)),
+            pump,
             times,
         ];
         let schema = Arc::clone(&self.program.steps[step].schema);
         self.give(step, &ArrowBatch::try_new(schema, columns)?)
     }
+
+    fn note_left_out(&mut self, rows: usize) {
+        let room = TOLD_BYTES_MAX >> 20;
+        let detail = format!(
+            "what goes wrong with records that are read at once, or windows that end together, makes more than {room} MiB of rows of the \
+             error stream, wherever they are written: {rows} rows are left out of it"
+        );
+        self.produced.errors.push(RowError { record: None, kind: "failed", detail });
+    }
+}
+
+/// How often a row of the error stream is written as it comes, where no step leaves it out: in each output behind it, on each way
+/// there.
+fn copies(program: &Program) -> usize {
+    let mut copies: Vec<usize> = Vec::with_capacity(program.steps.len());
+    for step in &program.steps {
+        let of_input = |input: &StepInput| match input {
+            StepInput::Step(before) => copies[*before],
+            StepInput::Source(_) => 0,
+        };
+        copies.push(match &step.operator {
+            Operator::Errors => 1,
+            operator if Timed::waits(operator) => 0,
+            _ => step.inputs.iter().map(of_input).fold(0, usize::saturating_add),
+        });
+    }
+    let outputs = program.outputs.iter().filter_map(|output| output.step);
+    outputs.map(|step| copies[step]).fold(0, usize::saturating_add)
 }
 
 /// A row's visible columns: `{"PRICE":0,…}`.

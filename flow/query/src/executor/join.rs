@@ -3,12 +3,14 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch as ArrowBatch;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::array::{BooleanArray, RecordBatch as ArrowBatch};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 
 use super::evaluate::{by_row, true_rows, values};
 use super::{ExecuteError, Executor, rowtimes};
-use crate::join::{Candidate, Candidates, StreamJoin, columns};
+use crate::join::{Candidate, Candidates, StreamJoin};
 use crate::plan::{Join, Operator, Program, StepInput};
 
 /// The state of each step that joins.
@@ -70,12 +72,8 @@ impl Executor {
         let program = Arc::clone(&self.program);
         let plan = &program.steps[step];
         let Operator::Join(join) = &plan.operator else { return Ok(()) };
-        let [left, right] = join
-            .sides
-            .each_ref()
-            .map(|side| -> Vec<DataType> { side.columns.iter().map(|(_, column)| column.data_type.clone()).collect() });
         for piece in candidates.pieces(places) {
-            let rows = self.piece((step, join), &plan.schema, [&left, &right], piece)?;
+            let rows = self.piece((step, join), &plan.schema, piece)?;
             self.give(step, &rows)?;
         }
         Ok(())
@@ -86,21 +84,32 @@ impl Executor {
         &mut self,
         (step, join): (usize, &Join),
         schema: &SchemaRef,
-        types: [&[DataType]; 2],
         candidates: &[Candidate],
     ) -> Result<ArrowBatch, ExecuteError> {
+        let Some(state) = &self.joins[step] else { return Ok(ArrowBatch::new_empty(Arc::clone(schema))) };
+        let rows = ArrowBatch::try_new(Arc::clone(schema), state.columns(candidates))?;
         let mut chosen: Vec<bool> = candidates.iter().map(Candidate::is_pair).collect();
         if let Some(predicate) = &join.predicate {
-            let pairs = ArrowBatch::try_new(Arc::clone(schema), columns(candidates, &chosen, types))?;
+            let pairs = only(&rows, &chosen)?;
             let (is_true, failed) = true_rows(predicate, &pairs)?;
             self.failed(step, &pairs, &failed)?;
             let mut is_true = is_true.into_iter();
             chosen.iter_mut().filter(|pair| **pair).for_each(|pair| *pair = is_true.next().unwrap_or_default());
         }
-        candidates.iter().zip(&chosen).filter(|(_, chosen)| **chosen).for_each(|(pair, _)| pair.matched());
-        for (candidate, chosen) in candidates.iter().zip(&mut chosen) {
-            *chosen = *chosen || !(candidate.is_pair() || candidate.has_match());
+        if let Some(state) = self.joins[step].as_mut().filter(|state| state.gives_unmatched()) {
+            candidates.iter().zip(&chosen).filter(|(_, chosen)| **chosen).for_each(|(pair, _)| state.matched(pair));
+            for (candidate, chosen) in candidates.iter().zip(&mut chosen) {
+                *chosen = *chosen || !(candidate.is_pair() || state.has_match(candidate));
+            }
         }
-        Ok(ArrowBatch::try_new(Arc::clone(schema), columns(candidates, &chosen, types))?)
+        Ok(only(&rows, &chosen)?)
+    }
+}
+
+/// The rows that are chosen.
+fn only(rows: &ArrowBatch, chosen: &[bool]) -> Result<ArrowBatch, ArrowError> {
+    match chosen.contains(&false) {
+        true => filter_record_batch(rows, &BooleanArray::from(chosen.to_vec())),
+        false => Ok(rows.clone()),
     }
 }

@@ -33,6 +33,7 @@ use crate::window::Closed;
 use advance::Handed;
 pub(crate) use apply::row_width;
 use evaluate::{by_row, columns, keep};
+use failure::ErrorRoom;
 use lookup::Tables;
 use state::{Reader, StateError, Writer};
 use timed::Timed;
@@ -68,8 +69,8 @@ pub struct Executor {
     apply_room: apply::Room,
     /// The step that holds what goes wrong, where something reads that.
     error_step: Option<usize>,
-    /// Bytes of its rows since a read of a shard, or time, was begun.
-    told_bytes: usize,
+    /// What its rows take since a read of a shard, or time, was begun.
+    error_room: ErrorRoom,
     /// Per step: rows that it took, and rows that it gave.
     passed: Vec<(u64, u64)>,
 }
@@ -150,11 +151,13 @@ impl Executor {
     /// An executor of a program whose sources have `shards` shards each and `formats` of records.
     #[must_use]
     pub fn new(program: Program, order: EventOrder, formats: &[RecordFormat], shards: &[usize]) -> Self {
+        let (error_step, error_room) = (program.error_step(), ErrorRoom::of(&program));
         let source = |index: usize| {
             let format = formats.get(index).unwrap_or(&RecordFormat::Json);
             let shards = shards.get(index).copied().unwrap_or(1);
             Source {
-                decoder: Decoder::new(&program.sources[index], format, program.dialect),
+                decoder: Decoder::new(&program.sources[index], format, program.dialect)
+                    .keeping_data(error_step.is_some()),
                 shards: vec![ShardTime::default(); shards],
                 substreams: placing::substreams(&program.sources[index], shards),
                 handed: vec![0; shards],
@@ -164,7 +167,7 @@ impl Executor {
         let sources = (0..program.sources.len()).map(source).collect();
         let windows = program.steps.iter().map(|step| Timed::of(&step.operator)).collect();
         let (joins, delays) = (join::states(&program), join::delays(&program));
-        let (steps, error_step) = (program.steps.len(), program.error_step());
+        let steps = program.steps.len();
         Self {
             program: Arc::new(program),
             order,
@@ -182,7 +185,7 @@ impl Executor {
             again: false,
             apply_room: apply::Room::default(),
             error_step,
-            told_bytes: 0,
+            error_room,
             passed: vec![(0, 0); steps],
         }
     }

@@ -2,21 +2,19 @@
 
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
 use datafusion_common::ScalarValue;
-use datafusion_common::config::ConfigOptions;
-use datafusion_expr::ScalarUDF;
-use datafusion_functions::core::nullif;
-use datafusion_physical_expr::ScalarFunctionExpr;
 use datafusion_physical_expr::expressions::{Literal, case, is_not_null};
 use millstream_catalog::QueryDialect;
 
-use super::function::{self, Argument, Body, Function, Outcome};
+use super::function::{self, Argument, Function, Outcome};
 use super::kernel;
 use super::regex::{self, PatternError};
 use super::scope::{METADATA, is_unknown, literal};
 use super::suggest::nearest;
-use super::{Binder, Scope, cast, internal, log, number, text, time, types, user_defined};
+use super::{Binder, Scope, cast, internal, log, number, standard, text, time, types, user_defined};
 use crate::dialect::interval::unit_millis;
 use crate::dialect::syntax::{BinaryOperator, Call, Expr, ExprKind, Ident, Literal as SyntaxLiteral, TypeName};
 use crate::error::{PlanError, PlanErrorCode, Position};
@@ -71,7 +69,7 @@ impl Binder<'_> {
                 let values = self.unify(self.all(arguments)?, name, at)?;
                 let values: Vec<ScalarExpr> = values.into_iter().map(types::comparable).collect();
                 let data_type = values[0].data_type.clone();
-                self.datafusion(nullif(), values, &data_type)?
+                kernel::call("nullif", null_if_equal, &values, data_type)
             }
             "MOD" => {
                 expect(2)?;
@@ -92,9 +90,16 @@ impl Binder<'_> {
                 let blank = literal(ScalarValue::Utf8(Some(" ".to_owned())));
                 kernel::call("replicate", text::replicate, &[blank, count], DataType::Utf8)
             }
-            "DAY" | "MONTH" | "YEAR" => {
+            "DAY" | "DAYOFMONTH" | "DAYOFWEEK" | "DAYOFYEAR" | "HOUR" | "MINUTE" | "MONTH" | "QUARTER" | "SECOND"
+            | "WEEK" | "YEAR" => {
                 expect(1)?;
-                let unit = literal(ScalarValue::Utf8(Some(name.to_lowercase())));
+                let unit = match name {
+                    "DAYOFMONTH" => "day".to_owned(),
+                    "DAYOFWEEK" => "weekday".to_owned(),
+                    "WEEK" => "isoweek".to_owned(),
+                    _ => name.to_lowercase(),
+                };
+                let unit = literal(ScalarValue::Utf8(Some(unit)));
                 let value = self.argument(Argument::Timestamp, &arguments[0])?;
                 kernel::call("date_part", time::part, &[unit, value], DataType::Int64)
             }
@@ -121,7 +126,7 @@ impl Binder<'_> {
                 expect(2)?;
                 let value = self.argument(Argument::Timestamp, &arguments[0])?;
                 let pattern = self.argument(Argument::Text, &arguments[1])?;
-                Ok(kernel::call("date_format", time::format_pattern, &[pattern, value], DataType::Utf8))
+                Ok(kernel::call("date_format", standard::date_format, &[pattern, value], DataType::Utf8))
             }
             "TIMESTAMPDIFF" => {
                 expect(3)?;
@@ -183,7 +188,7 @@ impl Binder<'_> {
         if base.data_type == DataType::Int64 {
             return Ok(kernel::call("power", number::integer_power, &[base, exponent], DataType::Int64));
         }
-        self.datafusion(datafusion_functions::math::power(), vec![base, exponent], &DataType::Float64)
+        Ok(kernel::call("power", number::power, &[base, exponent], DataType::Float64))
     }
 
     fn plain(&self, function: &Function, given: &[Expr], at: Position) -> Result<ScalarExpr, PlanError> {
@@ -212,15 +217,12 @@ impl Binder<'_> {
             // A whole number is its own floor and ceiling.
             return Ok(arguments.swap_remove(0));
         }
-        match function.body {
-            Body::Own(kernel) => Ok(kernel::call(function.name, kernel, &arguments, data_type)),
-            Body::DataFusion(udf) => self.datafusion(udf(), arguments, &data_type),
-        }
+        Ok(kernel::call(function.name, function.kernel, &arguments, data_type))
     }
 
     /// Refuses a constant regular expression that cannot be matched. One that is none matches nothing in Stream Analytics.
     fn check_pattern(&self, name: &str, arguments: &[ScalarExpr], at: Position) -> Result<(), PlanError> {
-        if !matches!(name, "REGEXMATCH" | "REGEX_REPLACE" | "SUBSTRING") {
+        if !matches!(name, "REGEXMATCH" | "REGEX_REPLACE" | "REGEXP_EXTRACT" | "SUBSTRING") {
             return Ok(());
         }
         let constant = arguments.get(1).and_then(|pattern| pattern.physical.downcast_ref::<Literal>());
@@ -276,25 +278,9 @@ impl Binder<'_> {
         })
     }
 
-    /// A function of DataFusion's over arguments it takes as they are.
-    fn datafusion(
-        &self,
-        udf: Arc<ScalarUDF>,
-        arguments: Vec<ScalarExpr>,
-        data_type: &DataType,
-    ) -> Result<ScalarExpr, PlanError> {
-        let arguments = arguments.into_iter().map(|argument| argument.physical).collect();
-        let schema = self.scope.schema();
-        let made = ScalarFunctionExpr::try_new(udf, arguments, schema, Arc::new(ConfigOptions::default()));
-        let made = made.map_err(|error| internal(&error))?;
-        let made_type = made.return_type().clone();
-        let value = ScalarExpr { physical: Arc::new(made), data_type: made_type, nullable: true, text: String::new() };
-        Ok(types::convert(value, data_type, false))
-    }
-
     fn argument(&self, kind: Argument, argument: &Expr) -> Result<ScalarExpr, PlanError> {
         if kind == Argument::Unit {
-            return unit(argument);
+            return unit(self.dialect, argument);
         }
         if let (Argument::Timestamp, ExprKind::Name(parts), Scope::Row(rows)) = (kind, &argument.kind, self.scope)
             && let [name] = parts.as_slice()
@@ -392,14 +378,20 @@ fn first_not_null(mut values: Vec<ScalarExpr>) -> Result<ScalarExpr, PlanError> 
     Ok(ScalarExpr { nullable: true, ..last })
 }
 
-fn unit(argument: &Expr) -> Result<ScalarExpr, PlanError> {
+fn unit(dialect: QueryDialect, argument: &Expr) -> Result<ScalarExpr, PlanError> {
     let error = || {
+        let standard = "YEAR, QUARTER, MONTH, WEEK, DOY, DAY, DOW, HOUR, MINUTE or SECOND";
+        let others = "year, month, day, hour, minute, second or millisecond";
         PlanError::new(PlanErrorCode::Syntax, argument.at, "expected a unit of time")
-            .hint("year, month, day, hour, minute, second or millisecond")
+            .hint(if dialect == QueryDialect::Standard { standard } else { others })
     };
     let ExprKind::Name(parts) = &argument.kind else { return Err(error()) };
     let [Ident { text, .. }] = parts.as_slice() else { return Err(error()) };
-    let name = time::unit_name(text).ok_or_else(error)?;
+    let name = match dialect {
+        QueryDialect::Standard => time::standard_unit(text),
+        QueryDialect::Kinesis | QueryDialect::StreamAnalytics => time::unit_name(text),
+    };
+    let name = name.ok_or_else(error)?;
     Ok(literal(ScalarValue::Utf8(Some(name.to_owned()))))
 }
 
@@ -418,6 +410,12 @@ fn check_count(
         (least, most) => format!("{least} to {most}"),
     };
     Err(PlanError::new(PlanErrorCode::Syntax, at, format!("{name} takes {expected} argument(s), found {given}")))
+}
+
+/// `NULLIF(a, b)` of two values of one type.
+fn null_if_equal(arguments: &[ArrayRef]) -> Result<ArrayRef, ArrowError> {
+    let equal = arrow::compute::kernels::cmp::eq(&arguments[0], &arguments[1])?;
+    arrow::compute::nullif(&arguments[0], &equal)
 }
 
 fn misplaced_analytic(dialect: QueryDialect, name: &str, at: Position) -> PlanError {

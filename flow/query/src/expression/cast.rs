@@ -9,7 +9,7 @@ use millstream_catalog::QueryDialect;
 
 use super::kernel::call;
 use super::scope::{is_unknown, literal};
-use super::{time, types};
+use super::{standard, time, types};
 use crate::dialect::syntax::TypeName;
 use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::plan::{ScalarExpr, TIMESTAMP, VALUE};
@@ -92,6 +92,23 @@ fn explicit(
         (DataType::Timestamp(..), DataType::Int64 | DataType::Float64 | DataType::Boolean)
         | (DataType::Int64 | DataType::Float64 | DataType::Boolean, DataType::Timestamp(..))
         | (DataType::Duration(_), _) => return Err(impossible(dialect, &value, target, at)),
+        (from, to) if dialect == QueryDialect::Standard => match (from, to) {
+            (DataType::Boolean, DataType::Utf8) => {
+                call("boolean_to_text", standard::boolean_to_text, &[value], DataType::Utf8)
+            }
+            (DataType::Float64, DataType::Utf8) => {
+                call("double_to_text", standard::double_to_text, &[value], DataType::Utf8)
+            }
+            (DataType::Utf8, DataType::Int64) => {
+                let kernel = if lenient { standard::text_to_integer_or_null } else { standard::text_to_integer };
+                call("text_to_integer", kernel, &[value], DataType::Int64)
+            }
+            (DataType::Utf8, DataType::Float64) => {
+                let kernel = if lenient { standard::text_to_double_or_null } else { standard::text_to_double };
+                call("text_to_double", kernel, &[value], DataType::Float64)
+            }
+            _ => types::convert(value, target, lenient),
+        },
         _ => types::convert(value, target, lenient),
     };
     Ok(ScalarExpr { text, ..done })

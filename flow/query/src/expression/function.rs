@@ -1,14 +1,10 @@
 //! The functions of the languages: one table of names, arguments, results and what computes them.
 //! Functions with a syntax or a typing of their own (`COALESCE`, `MOD`, …) are in `bind_call.rs`.
 
-use std::sync::Arc;
-
-use datafusion_expr::ScalarUDF;
-use datafusion_functions::{math, string, unicode};
 use millstream_catalog::QueryDialect;
 
 use super::kernel::Kernel;
-use super::{geo, log, number, regex, text, time};
+use super::{geo, log, number, regex, standard, text, time};
 use crate::dialect::syntax::{Call, Over};
 use crate::plan::AggregateFunction;
 use crate::value::access;
@@ -22,7 +18,7 @@ pub(crate) struct Function {
     pub required: usize,
     pub variadic: bool,
     pub result: Outcome,
-    pub body: Body,
+    pub kernel: Kernel,
 }
 
 /// What a function takes in one place.
@@ -58,15 +54,6 @@ pub(crate) enum Outcome {
     First,
 }
 
-/// What computes a function.
-#[derive(Clone, Copy)]
-pub(crate) enum Body {
-    /// Ours.
-    Own(Kernel),
-    /// DataFusion's.
-    DataFusion(fn() -> Arc<ScalarUDF>),
-}
-
 /// The languages that have a function.
 type Languages = &'static [QueryDialect];
 
@@ -80,83 +67,90 @@ const CONFORMING: Languages = &[QueryDialect::Kinesis, QueryDialect::Standard];
 const AZURE_AND_STANDARD: Languages = &[QueryDialect::StreamAnalytics, QueryDialect::Standard];
 
 /// All functions, by name.
-pub(crate) const FUNCTIONS: [Function; 68] = {
+pub(crate) const FUNCTIONS: [Function; 76] = {
     use Argument::{Any, AsText, AsValue, Double, Integer, Number, Text, Timestamp, Unit, Value};
-    use Body::{DataFusion, Own};
     [
-        function("ABS", ALL, &[Number], Outcome::First, DataFusion(math::abs)),
-        function("CEIL", CONFORMING, &[Number], Outcome::First, DataFusion(math::ceil)),
-        function("CEILING", ALL, &[Number], Outcome::First, DataFusion(math::ceil)),
-        function("CHAR_TO_DATE", KINESIS, &[Text, Text], Outcome::Timestamp, Own(time::parse_date)),
-        function("CHAR_TO_TIMESTAMP", KINESIS, &[Text, Text], Outcome::Timestamp, Own(time::parse_pattern)),
-        function("CHAR_LENGTH", CONFORMING, &[Text], Outcome::Integer, DataFusion(unicode::character_length)),
-        function("CHARACTER_LENGTH", CONFORMING, &[Text], Outcome::Integer, DataFusion(unicode::character_length)),
-        optional("CHARINDEX", STREAM_ANALYTICS, &[Text, Text, Integer], 2, Outcome::Integer, Own(text::index_of)),
-        variadic("CONCAT", STREAM_ANALYTICS, &[AsText], Outcome::Text, DataFusion(string::concat)),
-        variadic("CONCAT_WS", STREAM_ANALYTICS, &[Text, AsText], Outcome::Text, DataFusion(string::concat_ws)),
-        variadic("CREATELINESTRING", STREAM_ANALYTICS, &[Value], Outcome::Value, Own(geo::line)),
-        function("CREATEPOINT", STREAM_ANALYTICS, &[Double, Double], Outcome::Value, Own(geo::point)),
-        variadic("CREATEPOLYGON", STREAM_ANALYTICS, &[Value], Outcome::Value, Own(geo::polygon)),
-        function("DATE_TO_CHAR", KINESIS, &[Text, Timestamp], Outcome::Text, Own(time::format_pattern)),
-        function("DATEADD", STREAM_ANALYTICS, &[Unit, Integer, Timestamp], Outcome::Timestamp, Own(time::add)),
-        function("DATEDIFF", STREAM_ANALYTICS, &[Unit, Timestamp, Timestamp], Outcome::Integer, Own(time::boundaries)),
-        function("DATENAME", STREAM_ANALYTICS, &[Unit, Timestamp], Outcome::Text, Own(time::part_name)),
-        function("DATEPART", STREAM_ANALYTICS, &[Unit, Timestamp], Outcome::Integer, Own(time::part)),
-        function("DATETIMEFROMPARTS", STREAM_ANALYTICS, &[Integer; 7], Outcome::Timestamp, Own(time::from_parts)),
-        function("EXP", ALL, &[Double], Outcome::Double, DataFusion(math::exp)),
-        function("EXTRACT", CONFORMING, &[Unit, Timestamp], Outcome::Integer, Own(time::part)),
-        function("FLOOR", ALL, &[Number], Outcome::First, DataFusion(math::floor)),
-        function("GETARRAYELEMENT", STREAM_ANALYTICS, &[Value, Integer], Outcome::Value, Own(access::element)),
-        function("GETARRAYLENGTH", STREAM_ANALYTICS, &[Value], Outcome::Integer, Own(access::length)),
-        function("GETRECORDPROPERTYVALUE", STREAM_ANALYTICS, &[Value, Text], Outcome::Value, Own(access::field)),
-        function("GETTYPE", STREAM_ANALYTICS, &[Any], Outcome::Text, Own(access::type_name)),
-        function("INITCAP", CONFORMING, &[Text], Outcome::Text, DataFusion(unicode::initcap)),
-        function("JSON_PARSE", STREAM_ANALYTICS, &[AsValue], Outcome::Value, Own(access::parse)),
-        function("LEFT", STREAM_ANALYTICS, &[Text, Integer], Outcome::Text, DataFusion(unicode::left)),
-        function("LEN", STREAM_ANALYTICS, &[Text], Outcome::Integer, Own(text::length_without_trailing_blanks)),
-        function("LN", CONFORMING, &[Double], Outcome::Double, DataFusion(math::ln)),
-        function("LOG10", CONFORMING, &[Double], Outcome::Double, DataFusion(math::log10)),
-        function("LOWER", ALL, &[Text], Outcome::Text, DataFusion(string::lower)),
-        function("LTRIM", STREAM_ANALYTICS, &[Text], Outcome::Text, Own(text::trim_start)),
-        function("NCHAR", STREAM_ANALYTICS, &[Integer], Outcome::Text, Own(text::character)),
-        optional("OVERLAY", CONFORMING, &[Text, Text, Integer, Integer], 3, Outcome::Text, Own(text::overlay)),
-        function("PATINDEX", STREAM_ANALYTICS, &[Text, Text], Outcome::Integer, Own(regex::pattern_index)),
-        function("POSITION", CONFORMING, &[Text, Text], Outcome::Integer, Own(text::index_of)),
-        function("POWER", CONFORMING, &[Double, Double], Outcome::Double, DataFusion(math::power)),
-        function("REGEX_REPLACE", KINESIS, &[Text, Text, Text, Integer, Integer], Outcome::Text, Own(regex::replace)),
-        function("REGEXMATCH", STREAM_ANALYTICS, &[Text, Text], Outcome::Integer, Own(regex::position)),
-        function("REPLACE", AZURE_AND_STANDARD, &[Text, Text, Text], Outcome::Text, Own(text::replace)),
-        function("REPLICATE", STREAM_ANALYTICS, &[Text, Integer], Outcome::Text, Own(text::replicate)),
-        function("REVERSE", AZURE_AND_STANDARD, &[Text], Outcome::Text, DataFusion(unicode::reverse)),
-        function("RIGHT", STREAM_ANALYTICS, &[Text, Integer], Outcome::Text, DataFusion(unicode::right)),
-        function("ROUND", AZURE_AND_STANDARD, &[Number, Integer], Outcome::First, Own(number::round)),
-        function("RTRIM", STREAM_ANALYTICS, &[Text], Outcome::Text, Own(text::trim_end)),
-        function("SIGN", AZURE_AND_STANDARD, &[Number], Outcome::First, Own(number::sign)),
-        function("SQRT", ALL, &[Double], Outcome::Double, DataFusion(math::sqrt)),
-        function("SQUARE", STREAM_ANALYTICS, &[Double], Outcome::Double, Own(number::square)),
-        function("ST_DISTANCE", STREAM_ANALYTICS, &[Value, Value], Outcome::Double, Own(geo::distance)),
-        function("ST_INTERSECTS", STREAM_ANALYTICS, &[Value, Value], Outcome::Integer, Own(geo::intersects)),
-        function("ST_OVERLAPS", STREAM_ANALYTICS, &[Value, Value], Outcome::Integer, Own(geo::overlaps)),
-        function("ST_WITHIN", STREAM_ANALYTICS, &[Value, Value], Outcome::Integer, Own(geo::within)),
-        function("STUFF", STREAM_ANALYTICS, &[Text, Integer, Integer, Text], Outcome::Text, Own(text::stuff)),
-        optional("SUBSTRING", ALL, &[Text, Integer, Integer], 2, Outcome::Text, Own(text::substring)),
-        function("TIMESTAMP_TO_CHAR", KINESIS, &[Text, Timestamp], Outcome::Text, Own(time::format_pattern)),
-        function("TO_TIMESTAMP", KINESIS, &[Integer], Outcome::Timestamp, Own(time::from_millis)),
-        function("TRANSLATE", STREAM_ANALYTICS, &[Text, Text, Text], Outcome::Text, Own(text::translate)),
-        function("TRIM", STREAM_ANALYTICS, &[Text], Outcome::Text, Own(text::trim)),
-        optional("TRIM", CONFORMING, &[Text, Text], 1, Outcome::Text, DataFusion(string::btrim)),
-        optional("TRIM.BOTH", CONFORMING, &[Text, Text], 1, Outcome::Text, DataFusion(string::btrim)),
-        optional("TRIM.LEADING", CONFORMING, &[Text, Text], 1, Outcome::Text, DataFusion(string::ltrim)),
-        optional("TRIM.TRAILING", CONFORMING, &[Text, Text], 1, Outcome::Text, DataFusion(string::rtrim)),
-        function("TSDIFF", KINESIS, &[Timestamp, Timestamp], Outcome::Integer, Own(time::difference)),
-        function("UNICODE", STREAM_ANALYTICS, &[Text], Outcome::Integer, Own(text::unicode)),
-        function("UNIX_TIMESTAMP", KINESIS, &[Timestamp], Outcome::Integer, Own(time::to_millis)),
-        function("UPPER", ALL, &[Text], Outcome::Text, DataFusion(string::upper)),
+        function("ABS", ALL, &[Number], Outcome::First, number::absolute),
+        function("CEIL", CONFORMING, &[Number], Outcome::First, number::ceiling),
+        function("CEILING", ALL, &[Number], Outcome::First, number::ceiling),
+        function("CHAR_TO_DATE", KINESIS, &[Text, Text], Outcome::Timestamp, time::parse_date),
+        function("CHAR_TO_TIMESTAMP", KINESIS, &[Text, Text], Outcome::Timestamp, time::parse_pattern),
+        function("CHAR_LENGTH", CONFORMING, &[Text], Outcome::Integer, text::length),
+        function("CHARACTER_LENGTH", CONFORMING, &[Text], Outcome::Integer, text::length),
+        optional("CHARINDEX", STREAM_ANALYTICS, &[Text, Text, Integer], 2, Outcome::Integer, text::index_of),
+        variadic("CONCAT", STREAM_ANALYTICS, &[AsText], Outcome::Text, text::concatenate),
+        variadic("CONCAT_WS", STREAM_ANALYTICS, &[Text, AsText], Outcome::Text, text::concatenate_with),
+        variadic("CREATELINESTRING", STREAM_ANALYTICS, &[Value], Outcome::Value, geo::line),
+        function("CREATEPOINT", STREAM_ANALYTICS, &[Double, Double], Outcome::Value, geo::point),
+        variadic("CREATEPOLYGON", STREAM_ANALYTICS, &[Value], Outcome::Value, geo::polygon),
+        function("DATE_TO_CHAR", KINESIS, &[Text, Timestamp], Outcome::Text, time::format_pattern),
+        function("DATEADD", STREAM_ANALYTICS, &[Unit, Integer, Timestamp], Outcome::Timestamp, time::add),
+        function("DATEDIFF", STREAM_ANALYTICS, &[Unit, Timestamp, Timestamp], Outcome::Integer, time::boundaries),
+        function("DATENAME", STREAM_ANALYTICS, &[Unit, Timestamp], Outcome::Text, time::part_name),
+        function("DATEPART", STREAM_ANALYTICS, &[Unit, Timestamp], Outcome::Integer, time::part),
+        function("DATETIMEFROMPARTS", STREAM_ANALYTICS, &[Integer; 7], Outcome::Timestamp, time::from_parts),
+        function("EXP", ALL, &[Double], Outcome::Double, number::exponential),
+        function("EXTRACT", CONFORMING, &[Unit, Timestamp], Outcome::Integer, time::part),
+        function("FLOOR", ALL, &[Number], Outcome::First, number::floor),
+        function("GETARRAYELEMENT", STREAM_ANALYTICS, &[Value, Integer], Outcome::Value, access::element),
+        function("GETARRAYLENGTH", STREAM_ANALYTICS, &[Value], Outcome::Integer, access::length),
+        function("GETRECORDPROPERTYVALUE", STREAM_ANALYTICS, &[Value, Text], Outcome::Value, access::field),
+        function("GETTYPE", STREAM_ANALYTICS, &[Any], Outcome::Text, access::type_name),
+        function("INITCAP", KINESIS, &[Text], Outcome::Text, text::capitalize),
+        function("INITCAP", STANDARD, &[Text], Outcome::Text, standard::initcap),
+        function("JSON_PARSE", STREAM_ANALYTICS, &[AsValue], Outcome::Value, access::parse),
+        function("LEFT", STREAM_ANALYTICS, &[Text, Integer], Outcome::Text, text::left),
+        function("LEN", STREAM_ANALYTICS, &[Text], Outcome::Integer, text::length_without_trailing_blanks),
+        function("LN", CONFORMING, &[Double], Outcome::Double, number::natural_logarithm),
+        function("LOG10", CONFORMING, &[Double], Outcome::Double, number::decimal_logarithm),
+        function("LOWER", ALL, &[Text], Outcome::Text, text::lower),
+        function("LTRIM", STREAM_ANALYTICS, &[Text], Outcome::Text, text::trim_start),
+        function("NCHAR", STREAM_ANALYTICS, &[Integer], Outcome::Text, text::character),
+        optional("OVERLAY", KINESIS, &[Text, Text, Integer, Integer], 3, Outcome::Text, text::overlay),
+        optional("OVERLAY", STANDARD, &[Text, Text, Integer, Integer], 3, Outcome::Text, standard::overlay),
+        function("PATINDEX", STREAM_ANALYTICS, &[Text, Text], Outcome::Integer, regex::pattern_index),
+        function("POSITION", KINESIS, &[Text, Text], Outcome::Integer, text::index_of),
+        function("POSITION", STANDARD, &[Text, Text], Outcome::Integer, standard::position),
+        function("POWER", CONFORMING, &[Double, Double], Outcome::Double, number::power),
+        function("REGEX_REPLACE", KINESIS, &[Text, Text, Text, Integer, Integer], Outcome::Text, regex::replace),
+        function("REGEXMATCH", STREAM_ANALYTICS, &[Text, Text], Outcome::Integer, regex::position),
+        optional("REGEXP_EXTRACT", STANDARD, &[Text, Text, Integer], 2, Outcome::Text, regex::extract),
+        function("REPLACE", STREAM_ANALYTICS, &[Text, Text, Text], Outcome::Text, text::replace),
+        function("REPLACE", STANDARD, &[Text, Text, Text], Outcome::Text, text::replace_everywhere),
+        function("REPLICATE", STREAM_ANALYTICS, &[Text, Integer], Outcome::Text, text::replicate),
+        function("REVERSE", AZURE_AND_STANDARD, &[Text], Outcome::Text, text::reverse),
+        function("RIGHT", STREAM_ANALYTICS, &[Text, Integer], Outcome::Text, text::right),
+        function("ROUND", STREAM_ANALYTICS, &[Number, Integer], Outcome::First, number::round),
+        function("ROUND", STANDARD, &[Number, Integer], Outcome::First, standard::round),
+        function("RTRIM", STREAM_ANALYTICS, &[Text], Outcome::Text, text::trim_end),
+        function("SIGN", AZURE_AND_STANDARD, &[Number], Outcome::First, number::sign),
+        function("SPLIT_INDEX", STANDARD, &[Text, Text, Integer], Outcome::Text, text::split_index),
+        function("SQRT", ALL, &[Double], Outcome::Double, number::square_root),
+        function("SQUARE", STREAM_ANALYTICS, &[Double], Outcome::Double, number::square),
+        function("ST_DISTANCE", STREAM_ANALYTICS, &[Value, Value], Outcome::Double, geo::distance),
+        function("ST_INTERSECTS", STREAM_ANALYTICS, &[Value, Value], Outcome::Integer, geo::intersects),
+        function("ST_OVERLAPS", STREAM_ANALYTICS, &[Value, Value], Outcome::Integer, geo::overlaps),
+        function("ST_WITHIN", STREAM_ANALYTICS, &[Value, Value], Outcome::Integer, geo::within),
+        function("STUFF", STREAM_ANALYTICS, &[Text, Integer, Integer, Text], Outcome::Text, text::stuff),
+        optional("SUBSTRING", BOTH, &[Text, Integer, Integer], 2, Outcome::Text, text::substring),
+        optional("SUBSTRING", STANDARD, &[Text, Integer, Integer], 2, Outcome::Text, standard::substring),
+        function("TIMESTAMP_TO_CHAR", KINESIS, &[Text, Timestamp], Outcome::Text, time::format_pattern),
+        function("TO_TIMESTAMP", KINESIS, &[Integer], Outcome::Timestamp, time::from_millis),
+        function("TRANSLATE", STREAM_ANALYTICS, &[Text, Text, Text], Outcome::Text, text::translate),
+        function("TRIM", STREAM_ANALYTICS, &[Text], Outcome::Text, text::trim),
+        optional("TRIM", CONFORMING, &[Text, Text], 1, Outcome::Text, text::trim_characters),
+        optional("TRIM.BOTH", CONFORMING, &[Text, Text], 1, Outcome::Text, text::trim_characters),
+        optional("TRIM.LEADING", CONFORMING, &[Text, Text], 1, Outcome::Text, text::trim_characters_in_front),
+        optional("TRIM.TRAILING", CONFORMING, &[Text, Text], 1, Outcome::Text, text::trim_characters_behind),
+        function("TSDIFF", KINESIS, &[Timestamp, Timestamp], Outcome::Integer, time::difference),
+        function("UNICODE", STREAM_ANALYTICS, &[Text], Outcome::Integer, text::unicode),
+        function("UNIX_TIMESTAMP", KINESIS, &[Timestamp], Outcome::Integer, time::to_millis),
+        function("UPPER", ALL, &[Text], Outcome::Text, text::upper),
     ]
 };
 
 /// Functions with a syntax or a typing of their own, and the languages that have them.
-pub(crate) const SPECIAL: [(&str, Languages); 16] = [
+pub(crate) const SPECIAL: [(&str, Languages); 24] = [
     ("COALESCE", ALL),
     ("CONCAT", STANDARD),
     ("DATE_FORMAT", STANDARD),
@@ -169,8 +163,16 @@ pub(crate) const SPECIAL: [(&str, Languages); 16] = [
     ("POWER", STREAM_ANALYTICS),
     ("SPACE", STREAM_ANALYTICS),
     ("DAY", STREAM_ANALYTICS),
-    ("MONTH", STREAM_ANALYTICS),
-    ("YEAR", STREAM_ANALYTICS),
+    ("DAYOFMONTH", STANDARD),
+    ("DAYOFWEEK", STANDARD),
+    ("DAYOFYEAR", STANDARD),
+    ("HOUR", STANDARD),
+    ("MINUTE", STANDARD),
+    ("MONTH", AZURE_AND_STANDARD),
+    ("QUARTER", STANDARD),
+    ("SECOND", STANDARD),
+    ("WEEK", STANDARD),
+    ("YEAR", AZURE_AND_STANDARD),
     ("SYSTEM.TIMESTAMP", STREAM_ANALYTICS),
     ("GETMETADATAPROPERTYVALUE", STREAM_ANALYTICS),
 ];
@@ -204,7 +206,7 @@ const STREAM_ANALYTICS_LATER: [&str; 2] = ["EVENTID", "SYSTEM.WINDOW"];
 
 /// What the standard dialect has and this engine does not yet: functions of time's end, of lists and of JSON, and the windows that
 /// `GROUP BY` had before there were tables of them.
-const STANDARD_LATER: [&str; 33] = [
+const STANDARD_LATER: [&str; 32] = [
     "ARRAY_AGG",
     "COLLECT",
     "CONCAT_WS",
@@ -231,7 +233,6 @@ const STANDARD_LATER: [&str; 33] = [
     "LTRIM",
     "NOW",
     "PROCTIME",
-    "REGEXP_EXTRACT",
     "REGEXP_REPLACE",
     "RIGHT",
     "ROW_NUMBER",
@@ -348,9 +349,9 @@ const fn function(
     dialects: Languages,
     arguments: &'static [Argument],
     result: Outcome,
-    body: Body,
+    kernel: Kernel,
 ) -> Function {
-    Function { name, dialects, arguments, required: arguments.len(), variadic: false, result, body }
+    Function { name, dialects, arguments, required: arguments.len(), variadic: false, result, kernel }
 }
 
 const fn optional(
@@ -359,9 +360,9 @@ const fn optional(
     arguments: &'static [Argument],
     required: usize,
     result: Outcome,
-    body: Body,
+    kernel: Kernel,
 ) -> Function {
-    Function { name, dialects, arguments, required, variadic: false, result, body }
+    Function { name, dialects, arguments, required, variadic: false, result, kernel }
 }
 
 const fn variadic(
@@ -369,7 +370,7 @@ const fn variadic(
     dialects: Languages,
     arguments: &'static [Argument],
     result: Outcome,
-    body: Body,
+    kernel: Kernel,
 ) -> Function {
-    Function { name, dialects, arguments, required: arguments.len(), variadic: true, result, body }
+    Function { name, dialects, arguments, required: arguments.len(), variadic: true, result, kernel }
 }

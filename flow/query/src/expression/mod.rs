@@ -15,6 +15,7 @@ mod number;
 mod operator;
 mod regex;
 pub(crate) mod scope;
+mod standard;
 pub(crate) mod suggest;
 mod text;
 pub(crate) mod time;

@@ -1,4 +1,4 @@
-//! Functions of numbers whose rules are a language's own; the rest are DataFusion's (`function.rs` lists all).
+//! Functions of numbers (`function.rs` lists all).
 
 use std::sync::Arc;
 
@@ -7,6 +7,55 @@ use arrow::datatypes::{Float64Type, Int64Type};
 use arrow::error::ArrowError;
 
 type Result<T> = std::result::Result<T, ArrowError>;
+
+/// `ABS(x)`.
+pub(super) fn absolute(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    let Some(values) = arguments[0].as_primitive_opt::<Int64Type>() else { return doubles(arguments, f64::abs) };
+    let absolute = |value: i64| {
+        let beyond = || ArrowError::ComputeError(format!("ABS({value}) is out of the range of bigint"));
+        value.checked_abs().ok_or_else(beyond)
+    };
+    Ok(Arc::new(values.try_unary::<_, Int64Type, _>(absolute)?))
+}
+
+/// `CEILING(x)` of a double.
+pub(super) fn ceiling(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    doubles(arguments, f64::ceil)
+}
+
+/// `FLOOR(x)` of a double.
+pub(super) fn floor(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    doubles(arguments, f64::floor)
+}
+
+/// `EXP(x)`.
+pub(super) fn exponential(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    doubles(arguments, f64::exp)
+}
+
+/// `LN(x)`.
+pub(super) fn natural_logarithm(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    doubles(arguments, f64::ln)
+}
+
+/// `LOG10(x)`.
+pub(super) fn decimal_logarithm(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    doubles(arguments, f64::log10)
+}
+
+/// `SQRT(x)`.
+pub(super) fn square_root(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    doubles(arguments, f64::sqrt)
+}
+
+/// `SQUARE(x)`.
+pub(super) fn square(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    doubles(arguments, |value| value * value)
+}
+
+fn doubles(arguments: &[ArrayRef], change: fn(f64) -> f64) -> Result<ArrayRef> {
+    Ok(Arc::new(arguments[0].as_primitive::<Float64Type>().unary::<_, Float64Type>(change)))
+}
 
 /// `ROUND(x, places)`, half away from zero; negative places round before the point.
 pub(super) fn round(arguments: &[ArrayRef]) -> Result<ArrayRef> {
@@ -33,6 +82,12 @@ fn round_integer(value: i64, places: i64) -> Result<i64> {
     rounded.map_err(|_| ArrowError::ComputeError(format!("ROUND({value}, {places}) is out of the range of bigint")))
 }
 
+/// `POWER(x, y)` of doubles.
+pub(super) fn power(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    let (bases, exponents) = (arguments[0].as_primitive::<Float64Type>(), arguments[1].as_primitive::<Float64Type>());
+    Ok(Arc::new(arrow::compute::binary::<_, _, _, Float64Type>(bases, exponents, f64::powf)?))
+}
+
 /// `POWER(x, y)` of integers, whose result is one.
 pub(super) fn integer_power(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     let (bases, exponents) = (arguments[0].as_primitive::<Int64Type>(), arguments[1].as_primitive::<Float64Type>());
@@ -51,16 +106,9 @@ pub(super) fn sign(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     Ok(match arguments[0].as_primitive_opt::<Int64Type>() {
         Some(integers) => Arc::new(integers.unary::<_, Int64Type>(i64::signum)),
         None => {
-            let sign = |value: f64| if value == 0.0 { 0.0 } else { value.signum() };
-            Arc::new(arguments[0].as_primitive::<Float64Type>().unary::<_, Float64Type>(sign))
+            return doubles(arguments, |value| if value == 0.0 { 0.0 } else { value.signum() });
         }
     })
-}
-
-/// `SQUARE(x)`.
-pub(super) fn square(arguments: &[ArrayRef]) -> Result<ArrayRef> {
-    let squares = arguments[0].as_primitive::<Float64Type>().unary::<_, Float64Type>(|value| value * value);
-    Ok(Arc::new(squares))
 }
 
 /// `~x`.

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, StringArray};
 use arrow::datatypes::Int64Type;
 use arrow::error::ArrowError;
 use regex::{Captures, Regex, RegexBuilder};
@@ -95,6 +95,28 @@ pub(super) fn first_match(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     let rows = pairs(&arguments[0], &arguments[1]).map(|(text, pattern)| {
         let (Some(text), Some(pattern)) = (text, pattern) else { return Ok(None) };
         Ok(patterns.get(pattern).map_err(wrong)?.find(text).map(|found| found.as_str().to_owned()))
+    });
+    Ok(Arc::new(rows.collect::<Result<StringArray>>()?))
+}
+
+/// `REGEXP_EXTRACT(text, pattern, group)`: what a group of the first match is, without a number the whole match; NULL where there
+/// is none.
+pub(super) fn extract(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    let mut patterns = Patterns::new(|pattern| compile(&translated(pattern)?));
+    let groups = arguments.get(2).map(|groups| groups.as_primitive::<Int64Type>());
+    let rows = pairs(&arguments[0], &arguments[1]).enumerate().map(|(row, (text, pattern))| {
+        let group = groups.map_or(Some(0), |groups| groups.is_valid(row).then(|| groups.value(row)));
+        let (Some(text), Some(pattern), Some(Ok(group))) = (text, pattern, group.map(usize::try_from)) else {
+            return Ok(None);
+        };
+        match patterns.get(pattern) {
+            Ok(regex) => {
+                let captures = regex.captures(text);
+                Ok(captures.and_then(|captures| Some(captures.get(group)?.as_str().to_owned())))
+            }
+            Err(PatternError::Wrong(_)) => Ok(None),
+            Err(error) => Err(wrong(error)),
+        }
     });
     Ok(Arc::new(rows.collect::<Result<StringArray>>()?))
 }

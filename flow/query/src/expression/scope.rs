@@ -37,6 +37,9 @@ pub(crate) struct RowScope {
     pub looked_back: Vec<(Range<usize>, Option<usize>)>,
     /// The columns that are the row's time, where a name of theirs stands for it.
     pub clocks: Vec<usize>,
+    /// The columns of a window's results in the standard dialect that are the window's end, which is the row's time, or lie so many
+    /// milliseconds behind it.
+    pub ends: Vec<(usize, i64)>,
     /// Which columns are records of log parsers, by name, and the fields of each.
     pub records: Vec<(String, Vec<(String, DataType)>)>,
     /// Whether its rows have a time: those of reference data have none.

@@ -1,4 +1,4 @@
-//! Functions of text whose rules are a language's own; the rest are DataFusion's (`function.rs` lists all).
+//! Functions of text (`function.rs` lists all).
 //! Places in text count characters from 1.
 
 use std::sync::Arc;
@@ -12,11 +12,19 @@ type Result<T> = std::result::Result<T, ArrowError>;
 /// The longest text a function may make, bytes: what one record may hold.
 const TEXT_BYTES_MAX: usize = 1024 * 1024;
 
+/// `CHAR_LENGTH(text)`.
+pub(super) fn length(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    lengths(arguments, |text| text)
+}
+
 /// `LEN(text)`: characters without blanks at the end.
 pub(super) fn length_without_trailing_blanks(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    lengths(arguments, |text| text.trim_end_matches(' '))
+}
+
+fn lengths(arguments: &[ArrayRef], counted: fn(&str) -> &str) -> Result<ArrayRef> {
     let texts = arguments[0].as_string::<i32>().iter();
-    let lengths = texts.map(|text| text.map(|text| text.trim_end_matches(' ').chars().count() as i64));
-    Ok(Arc::new(lengths.collect::<Int64Array>()))
+    Ok(Arc::new(texts.map(|text| text.map(|text| counted(text).chars().count() as i64)).collect::<Int64Array>()))
 }
 
 /// `CHARINDEX(what, text, start)`, 0 when it does not occur at or behind the start.
@@ -41,6 +49,22 @@ fn find(wanted: &str, text: &str, start: i64) -> i64 {
         Some(found) => text[..offset + found].chars().count() as i64 + 1,
         None => 0,
     }
+}
+
+/// `SPLIT_INDEX(text, separator, index)`: a part of a text between separators, counted from 0; NULL behind the last. Without a
+/// separator each blank is one.
+pub(super) fn split_index(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    let (texts, separators) = (arguments[0].as_string::<i32>(), arguments[1].as_string::<i32>());
+    let indexes = arguments[2].as_primitive::<Int64Type>();
+    let rows = texts.iter().zip(separators).zip(indexes).map(|((text, separator), index)| {
+        let (text, separator) = (text?, separator?);
+        let index = usize::try_from(index?).ok().filter(|_| !text.is_empty())?;
+        match separator {
+            "" => text.split(char::is_whitespace).nth(index),
+            separator => text.split(separator).nth(index),
+        }
+    });
+    Ok(Arc::new(rows.collect::<StringArray>()))
 }
 
 /// `SUBSTRING(text, start, length)`: a start before the text uses up length (standard SQL).
@@ -124,9 +148,119 @@ pub(super) fn trim_end(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     map(&arguments[0], str::trim_end)
 }
 
-fn map(texts: &ArrayRef, change: fn(&str) -> &str) -> Result<ArrayRef> {
-    let changed = texts.as_string::<i32>().iter().map(|text| text.map(change));
-    Ok(Arc::new(changed.collect::<StringArray>()))
+fn map(texts: &ArrayRef, part: fn(&str) -> &str) -> Result<ArrayRef> {
+    let parts = texts.as_string::<i32>().iter().map(|text| text.map(part));
+    Ok(Arc::new(parts.collect::<StringArray>()))
+}
+
+fn made(texts: &ArrayRef, make: fn(&str) -> String) -> Result<ArrayRef> {
+    let made = texts.as_string::<i32>().iter().map(|text| text.map(make));
+    Ok(Arc::new(made.collect::<StringArray>()))
+}
+
+/// `LOWER(text)`.
+pub(super) fn lower(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    made(&arguments[0], str::to_lowercase)
+}
+
+/// `UPPER(text)`.
+pub(super) fn upper(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    made(&arguments[0], str::to_uppercase)
+}
+
+/// `REVERSE(text)`, character by character.
+pub(super) fn reverse(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    made(&arguments[0], |text| text.chars().rev().collect())
+}
+
+/// `INITCAP(text)`: the first letter of each word large, the others small; what is neither letter nor digit parts words.
+pub(super) fn capitalize(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    made(&arguments[0], |text| {
+        let (mut capitalized, mut in_word) = (String::with_capacity(text.len()), false);
+        for character in text.chars() {
+            match in_word {
+                true => capitalized.extend(character.to_lowercase()),
+                false => capitalized.extend(character.to_uppercase()),
+            }
+            in_word = character.is_alphanumeric();
+        }
+        capitalized
+    })
+}
+
+/// `LEFT(text, count)`: the first characters; of a negative count all but the last ones.
+pub(super) fn left(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    cut(arguments, |text, count| &text[..place_behind(text, count)])
+}
+
+/// `RIGHT(text, count)`: the last characters; of a negative count all but the first ones.
+pub(super) fn right(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    // As many from the end as from the begin behind which the rest stands.
+    cut(arguments, |text, count| match count {
+        0 => "",
+        count => &text[place_behind(text, count.saturating_neg())..],
+    })
+}
+
+fn cut(arguments: &[ArrayRef], part: fn(&str, i64) -> &str) -> Result<ArrayRef> {
+    let (texts, counts) = (arguments[0].as_string::<i32>(), arguments[1].as_primitive::<Int64Type>());
+    let rows = texts.iter().zip(counts).map(|(text, count)| Some(part(text?, count?)));
+    Ok(Arc::new(rows.collect::<StringArray>()))
+}
+
+/// Where the first `count` characters end, in bytes; of a negative count, where the last ones begin.
+fn place_behind(text: &str, count: i64) -> usize {
+    let skipped = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
+    if count >= 0 {
+        return text.char_indices().nth(skipped).map_or(text.len(), |(place, _)| place);
+    }
+    text.char_indices().rev().nth(skipped - 1).map_or(0, |(place, _)| place)
+}
+
+/// `CONCAT(text, …)`: NULL is nothing.
+pub(super) fn concatenate(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    let texts = arguments.iter().map(|argument| argument.as_string::<i32>()).collect::<Vec<_>>();
+    let rows = (0..texts[0].len()).map(|row| Some(present(&texts, row).collect::<String>()));
+    Ok(Arc::new(rows.collect::<StringArray>()))
+}
+
+/// `CONCAT_WS(separator, text, …)`: NULL is left out, with its separator.
+pub(super) fn concatenate_with(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    let texts = arguments.iter().map(|argument| argument.as_string::<i32>()).collect::<Vec<_>>();
+    let (separators, texts) = (texts[0], &texts[1..]);
+    let rows = separators.iter().enumerate();
+    let rows = rows.map(|(row, separator)| Some(present(texts, row).collect::<Vec<_>>().join(separator?)));
+    Ok(Arc::new(rows.collect::<StringArray>()))
+}
+
+/// The texts of a row that are not NULL.
+fn present<'t>(texts: &'t [&StringArray], row: usize) -> impl Iterator<Item = &'t str> {
+    texts.iter().filter(move |texts| texts.is_valid(row)).map(move |texts| texts.value(row))
+}
+
+/// `TRIM(characters FROM text)`, the text first; blanks unless it says which characters.
+pub(super) fn trim_characters(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    trimmed(arguments, |text, characters| text.trim_matches(characters))
+}
+
+/// `TRIM(LEADING characters FROM text)`.
+pub(super) fn trim_characters_in_front(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    trimmed(arguments, |text, characters| text.trim_start_matches(characters))
+}
+
+/// `TRIM(TRAILING characters FROM text)`.
+pub(super) fn trim_characters_behind(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    trimmed(arguments, |text, characters| text.trim_end_matches(characters))
+}
+
+fn trimmed(arguments: &[ArrayRef], change: for<'t> fn(&'t str, &[char]) -> &'t str) -> Result<ArrayRef> {
+    let texts = arguments[0].as_string::<i32>().iter();
+    let Some(characters) = arguments.get(1) else {
+        return Ok(Arc::new(texts.map(|text| text.map(|text| change(text, &[' ']))).collect::<StringArray>()));
+    };
+    let rows = texts.zip(characters.as_string::<i32>());
+    let rows = rows.map(|(text, characters)| Some(change(text?, &characters?.chars().collect::<Vec<_>>())));
+    Ok(Arc::new(rows.collect::<StringArray>()))
 }
 
 /// `UNICODE(text)`: the code of the first character.
@@ -160,10 +294,19 @@ pub(super) fn translate(arguments: &[ArrayRef]) -> Result<ArrayRef> {
 
 /// `REPLACE(text, what, by)`; an empty `what` replaces nothing.
 pub(super) fn replace(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    replacing(arguments, false)
+}
+
+/// The same, where an empty text is found at both ends and between all characters.
+pub(super) fn replace_everywhere(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    replacing(arguments, true)
+}
+
+fn replacing(arguments: &[ArrayRef], finds_empty: bool) -> Result<ArrayRef> {
     let texts = arguments.iter().map(|argument| argument.as_string::<i32>()).collect::<Vec<_>>();
     let rows = texts[0].iter().zip(texts[1]).zip(texts[2]).map(|((text, what), by)| {
         let (Some(text), Some(what), Some(by)) = (text, what, by) else { return Ok(None) };
-        if what.is_empty() {
+        if what.is_empty() && !finds_empty {
             return Ok(Some(text.to_owned()));
         }
         let bytes = text.len().saturating_add(text.matches(what).count().saturating_mul(by.len()));

@@ -36,6 +36,18 @@ pub(crate) fn unit_name(name: &str) -> Option<&'static str> {
     found.map(|(canonical, _)| *canonical)
 }
 
+/// The units of `EXTRACT` in the standard dialect, whose weeks are those of ISO 8601.
+pub(super) fn standard_unit(name: &str) -> Option<&'static str> {
+    let named = match name.to_uppercase().as_str() {
+        "DOY" => "dayofyear",
+        "DOW" => "weekday",
+        "WEEK" => return Some("isoweek"),
+        "YEAR" | "QUARTER" | "MONTH" | "DAY" | "HOUR" | "MINUTE" | "SECOND" => name,
+        _ => return None,
+    };
+    unit_name(named)
+}
+
 /// `STEP(x BY y)`, `FLOOR(x TO unit)`: the last multiple of the length (since the epoch) not after the time.
 pub(super) fn step(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     let lengths = arguments[1].as_primitive::<Int64Type>();
@@ -170,6 +182,7 @@ fn part_of(unit: &str, time: DateTime) -> Result<i64> {
             let first = time.date().first_of_year().weekday().to_sunday_zero_offset();
             i64::from((time.day_of_year() - 1 + i16::from(first)) / 7 + 1)
         }
+        "isoweek" => i64::from(time.date().iso_week_date().week()),
         "weekday" => i64::from(time.weekday().to_sunday_one_offset()),
         "hour" => i64::from(time.hour()),
         "minute" => i64::from(time.minute()),

@@ -3,24 +3,26 @@
 //!
 //! Rows wait until the watermark has passed them and are then taken in the order of time, so what comes out does not depend on
 //! the order in which they came. Each is kept for as long as a row of the other side may match it. Whether a pair is one is
-//! said by the executor, which evaluates the condition. Knows no SQL. Read next: [`side`], [`candidates`].
+//! said by the executor, which evaluates the condition. Knows no SQL. Read next: [`waiting`], [`side`], [`candidates`].
 
 mod candidates;
 pub(crate) mod plan;
 mod side;
 pub(crate) mod table;
+mod waiting;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef};
+use arrow::array::{Array as _, ArrayRef, TimestampMillisecondArray};
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::DataType;
 
 use crate::executor::state::{Reader, StateError, Writer};
-use crate::plan::Join;
-use crate::window::key::{KeyEncoder, encode_exact};
-pub(crate) use candidates::{Candidate, Candidates, columns};
-use side::{Row, Side};
+use crate::plan::{Join, JoinSide};
+use crate::window::key::{KeyEncoder, decode};
+pub(crate) use candidates::{Candidate, Candidates};
+use side::Side;
+use waiting::Waiting;
 
 /// What all rows that one join keeps may cost together, in rows of up to [`ROW_BYTES`]: with what is around each, a gigabyte.
 pub(crate) const ROWS_MAX: usize = 2_000_000;
@@ -57,26 +59,29 @@ pub(crate) struct StreamJoin {
     /// How far the right row's time may be from the left's, at least and at most.
     distance: (i64, i64),
     sides: [Side; 2],
-    /// Rows that the watermark has not passed, by their time: left and right.
-    waiting: BTreeMap<i64, [Vec<Arc<Row>>; 2]>,
+    /// The types of both sides' columns.
+    types: [Vec<DataType>; 2],
+    /// Rows that the watermark has not passed.
+    waiting: Waiting,
     /// Rows before this time are taken.
     done: i64,
-    /// What the rows cost that wait.
-    held: usize,
-    encoder: KeyEncoder,
+    keys: KeyEncoder,
+    values: KeyEncoder,
 }
 
 impl StreamJoin {
     pub(crate) fn new(plan: &Join) -> Self {
         let [left, right] = &plan.sides;
         let [left_waits, right_waits] = plan.waits_ms();
+        let types = |side: &JoinSide| side.columns.iter().map(|(_, column)| column.data_type.clone()).collect();
         Self {
             distance: plan.distance,
             sides: [Side::new(left_waits, left.unmatched_ms), Side::new(right_waits, right.unmatched_ms)],
-            waiting: BTreeMap::new(),
+            types: [types(left), types(right)],
+            waiting: Waiting::default(),
             done: i64::MIN,
-            held: 0,
-            encoder: KeyEncoder::default(),
+            keys: KeyEncoder::default(),
+            values: KeyEncoder::default(),
         }
     }
 
@@ -88,33 +93,29 @@ impl StreamJoin {
         keys: &[ArrayRef],
         columns: &[ArrayRef],
     ) -> Result<(), TooManyRows> {
-        let encoded = self.encoder.encode(keys, times.len());
+        // NULL is equal to nothing, not to itself either.
+        let nulls: Vec<&NullBuffer> = keys.iter().filter_map(|key| key.nulls()).collect();
+        let is_matchable = |row: u32| nulls.iter().all(|nulls| nulls.is_valid(row as usize));
         let given = self.sides[side].gives_unmatched();
-        let mut values = Vec::new();
-        for (row, &time) in times.iter().enumerate() {
-            // NULL is equal to nothing, not to itself either.
-            let matchable = keys.iter().all(|key| key.is_valid(row));
-            if !matchable && !given {
-                continue;
-            }
-            values.clear();
-            columns.iter().for_each(|column| encode_exact(column, row, &mut values));
-            let row = Row::new(time, matchable.then(|| encoded.row(row)), &values);
-            self.held += row.weight();
-            self.waiting.entry(time).or_default()[side].push(Arc::new(row));
-        }
+        let rows: Vec<(i64, u32)> =
+            times.iter().copied().zip(0..).filter(|(_, row)| given || is_matchable(*row)).collect();
+        let keys = self.keys.encode(keys, times.len());
+        let values = self.values.encode_exact(columns, times.len());
+        self.waiting.add(side, &rows, |row, arrivals| {
+            let place = row as usize;
+            arrivals.push(is_matchable(row).then(|| keys.row(place)), values.row(place))
+        });
         if self.weight() > ROWS_MAX { Err(TooManyRows::Kept) } else { Ok(()) }
     }
 
     /// The next candidates that are decided before a watermark, in the order of time; `None`: there are no more.
     ///
-    /// The matches of a row have to be noted ([`Candidate::matched`]) before the next ones are taken.
+    /// They name rows that may be forgotten when the next ones are taken: before, their columns have to be asked for
+    /// ([`StreamJoin::columns`]), and the matches of their rows noted ([`StreamJoin::matched`]).
     pub(crate) fn next(&mut self, watermark: i64) -> Result<Option<Candidates>, TooManyRows> {
-        let done = self.done;
+        self.sides.iter_mut().for_each(Side::forget);
         // As of windows that are over: what belongs to a time that is decided belongs to nothing any more.
-        while self.waiting.first_key_value().is_some_and(|(time, _)| *time < done) {
-            self.take_waiting();
-        }
+        while self.done > i64::MIN && self.waiting.take(self.done - 1).is_some() {}
         let mut found = Candidates::default();
         while let Some(instant) = self.next_instant().filter(|instant| *instant < watermark) {
             self.take(instant, &mut found)?;
@@ -134,39 +135,44 @@ impl StreamJoin {
 
     /// When rows come next, or are kept no longer.
     fn next_instant(&self) -> Option<i64> {
-        let coming = self.waiting.keys().next().copied();
-        coming.into_iter().chain(self.sides.iter().filter_map(Side::first_end)).min()
+        self.waiting.first().into_iter().chain(self.sides.iter().filter_map(Side::first_end)).min()
     }
 
     /// What happens at an instant: rows come and meet those that are there, then those go for which it is the last.
     fn take(&mut self, instant: i64, found: &mut Candidates) -> Result<(), TooManyRows> {
         let before = found.len();
-        if self.waiting.first_key_value().is_some_and(|(time, _)| *time == instant)
-            && let Some([left, right]) = self.take_waiting()
-        {
+        if let Some(arrivals) = self.waiting.take(instant) {
             let (low, high) = self.distance;
-            let [lefts, rights] = &mut self.sides;
-            for row in &left {
-                let near = (instant.saturating_add(low), instant.saturating_add(high));
-                rights.each_match(row, near, |other| found.pair(row, other, instant));
-                if found.len() - before > CANDIDATES_MAX {
-                    return Err(TooManyRows::Pairs);
+            // From when to when rows of the other side match: what comes from the right meets what came from the left just now.
+            let near = [
+                (instant.saturating_add(low), instant.saturating_add(high)),
+                (instant.saturating_sub(high), instant.saturating_sub(low)),
+            ];
+            for (side, (oldest, newest)) in near.into_iter().enumerate() {
+                let [lefts, rights] = &mut self.sides;
+                let (own, other) = if side == 0 { (lefts, rights) } else { (rights, lefts) };
+                other.find_until(newest);
+                for (bytes, shape) in arrivals[side].iter() {
+                    let row = own.keep(instant, bytes, shape);
+                    let (values, key) = bytes.split_at(shape.values as usize);
+                    if !shape.keyed {
+                        continue;
+                    }
+                    other.each_match((shape.hash, key), oldest, |matching, length| {
+                        let rows = if side == 0 { [row, matching] } else { [matching, row] };
+                        found.pair(rows, values.len() + length, instant);
+                    });
+                    if found.len() - before > CANDIDATES_MAX {
+                        return Err(TooManyRows::Pairs);
+                    }
                 }
             }
-            left.into_iter().for_each(|row| lefts.keep(row));
-            for row in &right {
-                let near = (instant.saturating_sub(high), instant.saturating_sub(low));
-                lefts.each_match(row, near, |other| found.pair(other, row, instant));
-                if found.len() - before > CANDIDATES_MAX {
-                    return Err(TooManyRows::Pairs);
-                }
-            }
-            right.into_iter().for_each(|row| rights.keep(row));
         }
         for (place, side) in self.sides.iter_mut().enumerate() {
             while let Some(row) = side.release(instant) {
                 if let Some(given) = side.unmatched_ms {
-                    found.unmatched(place, row, instant, given);
+                    let time = side.time(row).saturating_add(given);
+                    found.unmatched(place, (row, side.values(row).len()), instant, time);
                 }
             }
         }
@@ -174,12 +180,30 @@ impl StreamJoin {
         Ok(())
     }
 
-    /// Takes the first rows that wait, in an order that does not depend on the one in which they came.
-    fn take_waiting(&mut self) -> Option<[Vec<Arc<Row>>; 2]> {
-        let (_, mut rows) = self.waiting.pop_first()?;
-        rows.iter_mut().for_each(|rows| rows.sort_unstable());
-        self.held -= rows.iter().flatten().map(|row| row.weight()).sum::<usize>();
-        Some(rows)
+    /// The columns of candidates: the left side's, the right side's, with NULLs where there is no row, and the time.
+    pub(crate) fn columns(&self, candidates: &[Candidate]) -> Vec<ArrayRef> {
+        let mut columns = Vec::with_capacity(self.types[0].len() + self.types[1].len() + 1);
+        for (place, (side, types)) in self.sides.iter().zip(&self.types).enumerate() {
+            columns.extend(decode(candidates.iter().map(|one| side.values(one.rows[place])), types));
+        }
+        let times: Vec<i64> = candidates.iter().map(|candidate| candidate.time).collect();
+        columns.push(Arc::new(TimestampMillisecondArray::from(times)));
+        columns
+    }
+
+    /// Whether rows without a match are given.
+    pub(crate) fn gives_unmatched(&self) -> bool {
+        self.sides.iter().any(Side::gives_unmatched)
+    }
+
+    /// Notes that the rows of a pair belong together.
+    pub(crate) fn matched(&mut self, pair: &Candidate) {
+        self.sides.iter_mut().zip(pair.rows).for_each(|(side, row)| side.set_matched(row));
+    }
+
+    /// Whether a row of a candidate has found a match by now.
+    pub(crate) fn has_match(&self, candidate: &Candidate) -> bool {
+        self.sides.iter().zip(candidate.rows).any(|(side, row)| side.is_matched(row))
     }
 
     /// Gives the time behind which rows are needed so that everything that is decided at a time or later is what it was. Of a
@@ -194,50 +218,22 @@ impl StreamJoin {
 
     /// Rows that it keeps.
     pub(crate) fn rows(&self) -> usize {
-        let waiting: usize = self.waiting.values().flatten().map(Vec::len).sum();
-        waiting + self.sides.iter().map(Side::len).sum::<usize>()
+        self.waiting.rows() + self.sides.iter().map(Side::len).sum::<usize>()
     }
 
     fn weight(&self) -> usize {
-        self.held + self.sides.iter().map(|side| side.held).sum::<usize>()
+        self.waiting.held() + self.sides.iter().map(|side| side.held).sum::<usize>()
     }
 
     pub(crate) fn write(&self, writer: &mut Writer) {
         writer.int(self.done);
-        writer.count(self.waiting.len());
-        for (time, sides) in &self.waiting {
-            writer.int(*time);
-            for rows in sides {
-                let mut sorted: Vec<&Arc<Row>> = rows.iter().collect();
-                sorted.sort_unstable();
-                writer.count(sorted.len());
-                sorted.iter().for_each(|row| row.write(writer));
-            }
-        }
+        self.waiting.write(writer);
         self.sides.iter().for_each(|side| side.write(writer));
     }
 
     pub(crate) fn read(&mut self, reader: &mut Reader<'_>) -> Result<(), StateError> {
         self.done = reader.int()?;
-        self.waiting.clear();
-        self.held = 0;
-        for _ in 0..reader.count()? {
-            let time = reader.int()?;
-            let mut sides = [Vec::new(), Vec::new()];
-            for rows in &mut sides {
-                for _ in 0..reader.count()? {
-                    let row = Row::read(time, reader)?;
-                    self.held += row.weight();
-                    rows.push(Arc::new(row));
-                }
-            }
-            self.waiting.insert(time, sides);
-        }
+        self.waiting = Waiting::read(reader)?;
         self.sides.iter_mut().try_for_each(|side| side.read(reader))
     }
-}
-
-/// The columns of rows as they are kept, of which some may be missing: those are NULLs.
-pub(crate) fn decode(rows: &[Option<&Arc<Row>>], types: &[DataType]) -> Vec<ArrayRef> {
-    crate::window::key::decode(rows.iter().map(|row| row.map_or(&[][..], |row| row.values())), types)
 }

@@ -40,7 +40,7 @@ pub(super) struct Checkpoint {
     /// Where records are read again: rows of records before this offset are handed on, by log.
     pub(super) handed: BTreeMap<u64, u64>,
     /// The executor's snapshot, as it was read; what is written is given apart.
-    pub(super) state: Vec<u8>,
+    pub(super) state: Bytes,
     /// By output, the times before which each of the steps that it holds rows of had handed on everything
     /// ([`crate::executor::Executor::given`]): another plan may be further behind `emitted`, or less far.
     pub(super) given: BTreeMap<String, Vec<Millis>>,
@@ -55,7 +55,7 @@ impl Default for Checkpoint {
             positions: none.clone(),
             begun: none.clone(),
             handed: none,
-            state: Vec::new(),
+            state: Bytes::new(),
             given: BTreeMap::new(),
         }
     }
@@ -91,11 +91,17 @@ impl Checkpoint {
         if version == FIRST_VERSION {
             let positions = offsets(&mut reader)?;
             let begun = positions.clone();
-            return Ok(Self { plan, positions, begun, state: reader.bytes()?.to_vec(), ..Self::default() });
+            return Ok(Self {
+                plan,
+                positions,
+                begun,
+                state: Bytes::copy_from_slice(reader.bytes()?),
+                ..Self::default()
+            });
         }
         let emitted = reader.int()?;
         let (positions, begun, handed) = (offsets(&mut reader)?, offsets(&mut reader)?, offsets(&mut reader)?);
-        let state = reader.bytes()?.to_vec();
+        let state = Bytes::copy_from_slice(reader.bytes()?);
         let given = if version == SECOND_VERSION { BTreeMap::new() } else { given(&mut reader)? };
         Ok(Self { plan, emitted, positions, begun, handed, state, given })
     }
@@ -166,7 +172,7 @@ impl Checkpoints {
             found.push((number, piece.ok_or_else(|| damaged(format!("the piece {number} of its state is missing")))?));
         }
         let (pieces, state) = Pieces::of(next, found);
-        checkpoint.state = state;
+        checkpoint.state = state.into();
         Ok(Some((checkpoint, pieces)))
     }
 
@@ -233,8 +239,25 @@ impl Checkpoints {
         self.remove_pieces(query, 0).await
     }
 
+    /// The names of all queries of whose state there are pieces.
+    pub(super) async fn with_pieces(&self) -> Result<Vec<String>, StorageError> {
+        let (mut names, mut from) = (Vec::new(), Vec::new());
+        loop {
+            let store = self.clone();
+            let scan = move || {
+                let range = (Bound::Included(&from[..]), Bound::Unbounded);
+                store.storage.scan(&store.pieces, range, false, 1)
+            };
+            let Some((key, _)) = blocking(scan).await?.pop() else { return Ok(names) };
+            let name = key.split(|byte| *byte == b'/').next().unwrap_or_default();
+            // `0` follows `/`: all its other pieces are passed over.
+            from = [name, b"0"].concat();
+            names.push(String::from_utf8_lossy(name).into_owned());
+        }
+    }
+
     /// Removes the pieces of a query's state from a number on, of which no checkpoint lists any.
-    async fn remove_pieces(&self, query: &str, from: u64) -> Result<(), StorageError> {
+    pub(super) async fn remove_pieces(&self, query: &str, from: u64) -> Result<(), StorageError> {
         loop {
             let (store, first, end) = (self.clone(), piece_key(query, from), format!("{query}0"));
             // Some at a time: a scan gives their bytes, too.
@@ -306,7 +329,7 @@ mod tests {
             positions: BTreeMap::from([(3, 40), (u64::MAX, 1)]),
             begun: BTreeMap::from([(3, 1)]),
             handed: BTreeMap::new(),
-            state: vec![1, 2, 3],
+            state: Bytes::from_static(&[1, 2, 3]),
             given: BTreeMap::from([("out".to_owned(), vec![-7, 9]), ("other".to_owned(), Vec::new())]),
         };
         assert_eq!(Checkpoint::decode(&checkpoint.encode(&checkpoint.state)), Ok(checkpoint.clone()));
@@ -354,7 +377,7 @@ mod tests {
 
         let store = open();
         let (checkpoint, pieces) = store.load("q").await.unwrap().unwrap();
-        assert_eq!((checkpoint.positions[&1], checkpoint.state), (10, noise(1, 24 << 20)));
+        assert_eq!((checkpoint.positions[&1], checkpoint.state), (10, noise(1, 24 << 20).into()));
         let lost = piece_key("q", second.new[0].0);
         assert_eq!(store.storage.get(&store.pieces, &lost).unwrap(), None, "what nothing lists is removed");
 
@@ -366,7 +389,7 @@ mod tests {
         drop(store);
         let store = open();
         let (checkpoint, _) = store.load("q").await.unwrap().unwrap();
-        assert_eq!((checkpoint.positions[&1], checkpoint.state), (20, state));
+        assert_eq!((checkpoint.positions[&1], checkpoint.state), (20, state.into()));
         store.forget_positions("q").await.unwrap();
         assert!(store.load("q").await.unwrap().is_none());
         let all = (Bound::Unbounded, Bound::Unbounded);
@@ -375,7 +398,7 @@ mod tests {
 
     #[test]
     fn checkpoints_of_the_second_version_are_read() {
-        let checkpoint = Checkpoint { plan: 4, emitted: 3, state: vec![1], ..Checkpoint::default() };
+        let checkpoint = Checkpoint { plan: 4, emitted: 3, state: vec![1].into(), ..Checkpoint::default() };
         let mut written = checkpoint.encode(&checkpoint.state);
         written[0] = SECOND_VERSION;
         written.truncate(written.len() - no_given().len());
@@ -398,7 +421,7 @@ mod tests {
         writer.bytes(&[9]);
         let places = BTreeMap::from([(3, 40)]);
         let (positions, begun) = (places.clone(), places);
-        let expected = Checkpoint { plan: 5, positions, begun, state: vec![9], ..Checkpoint::default() };
+        let expected = Checkpoint { plan: 5, positions, begun, state: vec![9].into(), ..Checkpoint::default() };
         assert_eq!(Checkpoint::decode(&writer.0), Ok(expected));
     }
 }

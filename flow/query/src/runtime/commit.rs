@@ -1,8 +1,9 @@
 //! What a step of a query leaves behind: its rows, its state and its positions become durable together.
 //!
-//! State may be many times what one transaction holds. Its new pieces are written ahead then, and the transaction lists them; so that
-//! this does not take all of the query's time, rows wait for each other. Rows may be more than one transaction holds, too: they are
-//! written ahead as well and come into their streams behind it ([`super::outbox`]).
+//! State may be many times what one transaction holds. Its new pieces are written ahead then, and the transaction lists them. All of
+//! such a state is looked at for each commit, so rows wait for each other: for a time, or until they are as many as one transaction
+//! holds ([`super::held`]). A query that gives more than that in the time writes its state as often as it must. Rows that come at once may
+//! be more than one transaction holds, too: they are written ahead as well and come into their streams behind it ([`super::outbox`]).
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use super::encoded::{Encoded, OutputRows, Part, Results};
 use super::error::QueryError;
 use super::pieces::Change;
 use super::task::{Task, Work};
-use crate::executor::{Executor, Produced};
+use crate::executor::{Executor, Produced, RowError};
 
 /// How often progress is kept when no window ends.
 const KEEP: Duration = Duration::from_secs(1);
@@ -35,7 +36,6 @@ const REST: u32 = 4;
 impl Task {
     /// Makes rows, state and positions durable together, when there are rows or it is time to.
     pub(super) async fn commit(&self, work: &mut Work, produced: Produced, now: bool) -> Result<(), QueryError> {
-        self.note_errors(work, &produced);
         let due = work.moved && (now || work.kept.elapsed() >= KEEP.max(work.rest));
         if produced.rows.is_empty() && !due {
             return Ok(());
@@ -178,8 +178,9 @@ impl Task {
         self.running.emitted(output, times, &data);
     }
 
-    fn note_errors(&self, work: &Work, produced: &Produced) {
-        for error in &produced.errors {
+    /// Tells what went wrong.
+    pub(super) fn note_errors(&self, work: &Work, errors: Vec<RowError>) {
+        for error in errors {
             self.running.seen(error.kind, &error.detail);
             let Some((source, shard, offset)) = error.record else { continue };
             let log = work.binding.streams[source].shards.get(shard).map_or(0, |shard| shard.log);
@@ -188,7 +189,7 @@ impl Task {
                 log,
                 offset,
                 reason: error.kind.to_owned(),
-                detail: error.detail.clone(),
+                detail: error.detail,
             });
         }
     }

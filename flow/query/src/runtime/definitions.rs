@@ -262,7 +262,7 @@ impl Queries {
                 let mut transaction = Transaction::new();
                 engine.shared.checkpoints.remove(&definition.name, &mut transaction).await?;
                 engine.shared.catalog.queries.delete(&definition.name, transaction).await?;
-                engine.shared.checkpoints.forget_positions(&definition.name).await?;
+                engine.shared.checkpoints.remove_pieces(&definition.name, 0).await?;
                 engine.shared.checkpoints.outbox.remove_from(&definition.name, 0).await?;
                 engine.remove_streams(|query| query == definition.name).await
             })
@@ -270,9 +270,14 @@ impl Queries {
         })
     }
 
-    /// Removes the own streams of queries that are no more: a deletion that a crash cut off is ended by the next start, so
-    /// that a new query of the name does not find the old one's rows.
+    /// Removes the own streams and the state of queries that are no more: a deletion that a crash cut off is ended by the next
+    /// start, so that a new query of the name does not find the old one's rows.
     pub(super) async fn remove_orphans(&self) -> Result<(), QueryError> {
+        for query in self.shared.checkpoints.with_pieces().await? {
+            if self.get(&query).is_err() {
+                self.shared.checkpoints.remove_pieces(&query, 0).await?;
+            }
+        }
         self.remove_streams(|query| self.get(query).is_err()).await
     }
 

@@ -176,7 +176,7 @@ impl Part {
         for (row, ((data, label), time)) in records.into_iter().zip(labels).zip(rowtimes(rows)).enumerate() {
             let key = keys.as_ref().map_or(&label, |keys| &keys[row]);
             let entry = Entry {
-                partition_key: Bytes::copy_from_slice(key.as_bytes()),
+                partition_key: partition_key(key),
                 explicit_hash_key: None,
                 // Deliveries behind the query's own streams need a row's time.
                 headers: match target.own {
@@ -206,6 +206,12 @@ fn too_long(output: &str, bytes: usize) -> String {
         "a row of `{output}` has {bytes} bytes with its key, at most {RECORD_BYTES_MAX} are a record; it is left out: \
          collect fewer or shorter values"
     )
+}
+
+/// The first characters of a text, as many as a partition key may have.
+fn partition_key(text: &str) -> Bytes {
+    let end = text.char_indices().nth(rows::PARTITION_KEY_CHARS_MAX).map_or(text.len(), |(end, _)| end);
+    Bytes::copy_from_slice(&text.as_bytes()[..end])
 }
 
 /// The properties of each row's record, as its headers; nothing when there are none.
@@ -257,5 +263,17 @@ impl<'d> Target<'d> {
             OutputTarget::Objects(_) | OutputTarget::Documents(_) => own(RecordFormat::Json),
             _ => own(found.format.clone()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_key_is_no_longer_than_the_service_allows() {
+        assert_eq!(partition_key("A, B"), "A, B");
+        assert_eq!(partition_key(&"x".repeat(256)).len(), 256);
+        assert_eq!(partition_key(&"\u{20ac}".repeat(300)), "\u{20ac}".repeat(256));
     }
 }

@@ -86,7 +86,7 @@ impl Queries {
             let shared = Shared { catalog, streams, checkpoints, insight, clock, outside, runtime, tasks, turns };
             let engine = Self { shared: Arc::new(shared) };
             if let Err(error) = engine.remove_orphans().await {
-                tracing::error!(%error, "cannot remove the streams of queries that are no more");
+                tracing::error!(%error, "cannot remove what is left of queries that are no more");
             }
             for definition in engine.list() {
                 if definition.desired == DesiredState::Running

@@ -16,6 +16,7 @@ mod encoded;
 pub mod engine;
 mod error;
 mod fingerprint;
+mod held;
 mod outbox;
 mod pieces;
 mod preview;

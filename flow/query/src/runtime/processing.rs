@@ -258,7 +258,7 @@ fn replaced(batch: &RecordBatch, processed: &HashMap<u64, Processed>, function: 
                     _ => None,
                 };
                 let of_record = (record.offset, batch.append_time);
-                failed.extend(reason.map(|reason| DecodeError::new(of_record, record.data, reason)));
+                failed.extend(reason.map(|reason| DecodeError::new(of_record, Some(record.data), reason)));
                 &[]
             }
         };

@@ -11,6 +11,7 @@ use millstream_catalog::{ShardDefinition, StartAt, StreamDefinition};
 use millstream_types::{LogId, Millis};
 
 use super::binding::Binding;
+use super::busy::busy;
 use super::checkpoint::Checkpoint;
 use super::error::QueryError;
 use super::fingerprint;
@@ -20,7 +21,8 @@ use crate::plan::VALUE;
 
 impl Task {
     /// An executor that goes on from a checkpoint: with its state when that is of this plan, else by reading again what the
-    /// windows need that were not over. The checkpoint then is of this plan and has a position for each shard.
+    /// windows need that were not over. The checkpoint then is of this plan and has a position for each shard; its state is the
+    /// executor's.
     pub(super) async fn take_up(&self, binding: &Binding, checkpoint: &mut Checkpoint) -> Result<Executor, QueryError> {
         let plan = fingerprint::of_plan(binding, &self.definition);
         let of_first_version = checkpoint.plan == fingerprint::of_text(&self.definition.sql);
@@ -45,7 +47,13 @@ impl Task {
         if checkpoint.state.is_empty() {
             return Ok(executor);
         }
-        let restored = same && executor.restore(&checkpoint.state).is_ok();
+        let state = std::mem::take(&mut checkpoint.state);
+        let restored;
+        (executor, restored) = busy(move || {
+            let restored = same && executor.restore(&state).is_ok();
+            (executor, restored)
+        })
+        .await?;
         if (restored || (same && !is_state_ours)) && checkpoint.emitted == Millis::MIN {
             // The first version kept this in the state only, before what windows keep.
             checkpoint.emitted = executor.watermark();

@@ -11,6 +11,12 @@ use crate::value::json;
 const RECORD: &str = "Record";
 const ARRAY: &str = "Array";
 
+/// What a value takes in a record besides its text and its column's name: a number's digits, or quotes, a colon and a comma.
+const VALUE_BYTES: usize = 24;
+
+/// The most characters of a record's partition key: what Kinesis allows.
+pub(super) const PARTITION_KEY_CHARS_MAX: usize = 256;
+
 /// The rows of a batch, each as one record; the hidden row time is left out, and so are columns that stand elsewhere.
 pub(crate) fn encode(
     rows: &RecordBatch,
@@ -35,6 +41,34 @@ pub(crate) fn encode(
             }
         })
         .collect()
+}
+
+/// About how many bytes the rows have as JSON with their partition keys, on the side of too many.
+pub(super) fn record_bytes(rows: &RecordBatch) -> usize {
+    let (count, schema) = (rows.num_rows(), rows.schema_ref());
+    let visible = rows.columns().iter().zip(schema.fields()).take(rows.num_columns() - 1);
+    let (mut bytes, mut texts) = (0, 0);
+    for (column, field) in visible {
+        bytes += count * (field.name().len() + VALUE_BYTES);
+        if let Some(values) = column.as_string_opt::<i32>() {
+            let written = values.iter().flatten().map(|text| text.bytes().map(escaped_bytes).sum::<usize>());
+            bytes += written.sum::<usize>();
+            texts += values.iter().flatten().map(str::len).sum::<usize>();
+        } else if let Some(values) = column.as_string_opt::<i64>() {
+            let length = values.iter().flatten().map(str::len).sum::<usize>();
+            (bytes, texts) = (bytes + length, texts + length);
+        }
+    }
+    bytes + texts.min(count * PARTITION_KEY_CHARS_MAX)
+}
+
+/// What a byte of a text takes in JSON.
+fn escaped_bytes(byte: u8) -> usize {
+    match byte {
+        b'"' | b'\\' => 2,
+        0..0x20 => 6,
+        _ => 1,
+    }
 }
 
 /// A row as a JSON object, of columns with their names in quotes; values without a fixed type stand in it as they came.

@@ -18,6 +18,7 @@ use super::binding::{Binding, Look};
 use super::busy::busy;
 use super::checkpoint::{Checkpoint, Checkpoints};
 use super::error::QueryError;
+use super::held::Held;
 use super::pieces::Pieces;
 use super::processing::{Processing, ProcessingBatch, ToDecode, not_processed};
 use super::reference::References;
@@ -31,10 +32,6 @@ const STEP_BYTES: usize = 1 << 20;
 
 /// The same where each record may make a row of the error stream, which is several times as long.
 const TOLD_STEP_BYTES: usize = 256 << 10;
-
-/// Bytes of rows from which on they are committed before another shard is read: one transaction holds 8 MiB of them as they are
-/// written, which may be several times what they take as columns, and what is more is written twice.
-const COMMIT_BYTES: usize = 2 << 20;
 
 /// How long a query looks away when there is nothing to read: windows end without records, too.
 const LOOK: Duration = Duration::from_millis(50);
@@ -67,7 +64,7 @@ pub(super) struct Work {
     /// The pieces of its state that are written.
     pub(super) pieces: Pieces,
     /// What was produced and waits for the next commit.
-    held: Produced,
+    held: Held,
     /// The number of the next part of results that are more than one transaction holds.
     pub(super) next_part: u64,
     pub(super) kept: Instant,
@@ -185,7 +182,7 @@ impl Task {
             }
         }
         // What was read since the last checkpoint is read again by the next start, unless it is kept now.
-        let held = std::mem::take(&mut work.held);
+        let held = work.held.take();
         self.commit(&mut work, held, true).await
     }
 
@@ -195,9 +192,7 @@ impl Task {
         let parts = self.checkpoints.outbox.load(&self.definition.name).await?;
         let next_part = parts.end;
         self.hand_on(parts).await?;
-        let Bound { binding, mut checkpoint, pieces, executor } = self.bound().await?;
-        // The executor has it.
-        checkpoint.state = Vec::new();
+        let Bound { binding, checkpoint, pieces, executor } = self.bound().await?;
         let decoders_of = |(source, stream): (usize, &Arc<StreamDefinition>)| {
             stream.shards.iter().map(|_| Some(executor.decoder(source))).collect()
         };
@@ -209,7 +204,7 @@ impl Task {
             decoders,
             checkpoint,
             pieces,
-            held: Produced::default(),
+            held: Held::default(),
             next_part,
             kept: now,
             rest: Duration::ZERO,
@@ -243,7 +238,7 @@ impl Task {
         self.permitted()?;
         // Taken before the reads: what is read to the end then is complete up to it.
         let frontier = self.streams.frontier();
-        let mut produced = std::mem::take(&mut work.held);
+        let mut held = std::mem::take(&mut work.held);
         let mut read_any = false;
         let shards = work.places(&self.streams);
         for together in shards.chunks(self.parallelism()) {
@@ -269,7 +264,7 @@ impl Task {
                     continue;
                 }
                 read_any = true;
-                produced.extend(self.compute(work, place, fetched.decoded, caught_up).await?);
+                held.add(self.compute(work, place, fetched.decoded, caught_up).await?);
                 let Place { log, position, .. } = place;
                 work.checkpoint.positions.insert(log.0, fetched.next);
                 work.moved = true;
@@ -280,38 +275,38 @@ impl Task {
                     to: fetched.next,
                 });
                 // All that is read at once may be more than fits into one transaction.
-                if produced.bytes() >= COMMIT_BYTES {
-                    self.commit(work, std::mem::take(&mut produced), false).await?;
+                if held.is_much(work.rests()) {
+                    self.commit(work, held.take(), false).await?;
                 }
             }
         }
         loop {
-            let more = self.advance(work, &mut produced).await?;
-            if !more && work.kept.elapsed() < work.rest && produced.bytes() < COMMIT_BYTES {
-                work.held = produced;
-                return Ok(read_any);
+            let more = self.advance(work, &mut held).await?;
+            if !work.rests() || held.is_much(true) {
+                self.commit(work, held.take(), false).await?;
             }
-            self.commit(work, std::mem::take(&mut produced), false).await?;
             if !more || *stop.borrow() {
+                work.held = held;
                 return Ok(read_any);
             }
             self.permitted()?;
-            // A part of what joins and windows give is durable for itself.
+            // A part of what joins and windows give may be durable for itself.
             work.moved = true;
         }
     }
 
     /// Lets time pass on a thread that may be busy; says whether joins or windows have more to give.
-    async fn advance(&self, work: &mut Work, produced: &mut Produced) -> Result<bool, QueryError> {
+    async fn advance(&self, work: &mut Work, held: &mut Held) -> Result<bool, QueryError> {
         let mut executor = work.executor.take().ok_or(QueryError::Stopping)?;
         let (executor, advanced) = busy(move || {
-            let advanced = executor.advance_some(None);
+            let advanced = executor.advance_some(None).map(|(produced, more)| (Held::of(produced), more));
             (executor, advanced)
         })
         .await?;
         work.executor = Some(executor);
-        let (some, more) = advanced?;
-        produced.extend(some);
+        let (mut some, more) = advanced?;
+        self.note_errors(work, some.take_errors());
+        held.add(some);
         Ok(more)
     }
 
@@ -371,14 +366,14 @@ impl Task {
         Ok(Fetched { place, decoder, decoded: decoded.map_err(ExecuteError::from)?, next, end })
     }
 
-    /// Computes on a thread that may be busy.
+    /// Computes on a thread that may be busy; what went wrong is told at once, rows may wait.
     async fn compute(
         &self,
         work: &mut Work,
         place: Place,
         decoded: Vec<Decoded>,
         caught_up: Option<Millis>,
-    ) -> Result<Produced, QueryError> {
+    ) -> Result<Held, QueryError> {
         let mut executor = work.executor.take().ok_or(QueryError::Stopping)?;
         let (executor, produced) = busy(move || {
             let mut produced = Produced::default();
@@ -392,11 +387,13 @@ impl Task {
             if let Some(frontier) = caught_up {
                 place.caught_up(&mut executor, frontier);
             }
-            (executor, Ok(produced))
+            (executor, Ok(Held::of(produced)))
         })
         .await?;
         work.executor = Some(executor);
-        Ok(produced?)
+        let mut held = produced?;
+        self.note_errors(work, held.take_errors());
+        Ok(held)
     }
 }
 
@@ -439,6 +436,11 @@ impl Work {
         self.decoders[place.source][place.index] = Some(decoder);
     }
 
+    /// Whether rows wait for each other, because the state that is written with them took long.
+    fn rests(&self) -> bool {
+        self.kept.elapsed() < self.rest
+    }
+
     pub(super) fn executor(&mut self) -> Result<&mut Executor, QueryError> {
         self.executor.as_mut().ok_or(QueryError::Stopping)
     }
@@ -449,3 +451,6 @@ fn waits_for_records(error: &QueryError) -> bool {
     let missing = |mistake: &crate::error::PlanError| mistake.code == PlanErrorCode::ColumnsUnknown;
     matches!(error, QueryError::Plan(mistakes) if mistakes.iter().all(missing))
 }
+
+#[cfg(test)]
+mod tests;

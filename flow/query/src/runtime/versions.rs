@@ -90,10 +90,11 @@ impl Binding {
 impl Task {
     /// Binds the query and goes on from its checkpoint, with all versions of reference data that rows may need.
     pub(super) async fn bound(&self) -> Result<Bound, QueryError> {
-        let mut from = Millis::MAX;
+        let bind = |from| Binding::new(&self.streams, &self.references, &self.definition, from);
+        let mut binding = bind(Millis::MAX).await?;
+        let (loaded, pieces) = self.checkpoints.load(&self.definition.name).await?.unwrap_or_default();
         loop {
-            let binding = Binding::new(&self.streams, &self.references, &self.definition, from).await?;
-            let (mut checkpoint, pieces) = self.checkpoints.load(&self.definition.name).await?.unwrap_or_default();
+            let mut checkpoint = loaded.clone();
             let executor = self.take_up(&binding, &mut checkpoint).await?;
             if binding.followed.is_empty() {
                 return Ok(Bound { binding, checkpoint, pieces, executor });
@@ -102,7 +103,7 @@ impl Task {
             if binding.reaches_back_to(needed) {
                 return Ok(Bound { binding, checkpoint, pieces, executor });
             }
-            from = needed;
+            binding = bind(needed).await?;
         }
     }
 

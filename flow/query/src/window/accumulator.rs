@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray as _, Float64Array, Int64Array};
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray as _, Float64Array, Int64Array, PrimitiveArray};
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 
 use super::distinct::Distinct;
@@ -66,17 +66,34 @@ impl Accumulator {
         Self { text: call.text.clone(), result: call.data_type.clone(), average, script: call.script.clone(), state }
     }
 
-    /// Makes a place for one more group.
-    pub(crate) fn grow(&mut self) {
+    /// Makes places for more groups.
+    pub(crate) fn grow(&mut self, places: usize) {
         match &mut self.state {
-            State::Count(counts) => counts.push(0),
-            State::SumInt(sums) => sums.push((0, 0)),
-            State::SumFloat(sums) => sums.push((0.0, 0)),
-            State::Moments(_, moments) => moments.push((0.0, 0.0, 0.0)),
-            State::ExtremeWord { values, .. } => values.push(None),
-            State::Extreme { values, .. } => values.push(Vec::new()),
-            State::Distinct(_, distinct) => distinct.grow(),
-            State::Listed(listed) => listed.grow(),
+            State::Count(counts) => counts.resize(counts.len() + places, 0),
+            State::SumInt(sums) => sums.resize(sums.len() + places, (0, 0)),
+            State::SumFloat(sums) => sums.resize(sums.len() + places, (0.0, 0)),
+            State::Moments(_, moments) => moments.resize(moments.len() + places, (0.0, 0.0, 0.0)),
+            State::ExtremeWord { values, .. } => values.resize(values.len() + places, None),
+            State::Extreme { values, .. } => values.resize(values.len() + places, Vec::new()),
+            State::Distinct(_, distinct) => distinct.grow(places),
+            State::Listed(listed) => listed.grow(places),
+        }
+    }
+
+    /// Takes all places away; their memory is used again.
+    pub(crate) fn clear(&mut self) {
+        match &mut self.state {
+            State::Count(counts) => counts.clear(),
+            State::SumInt(sums) => sums.clear(),
+            State::SumFloat(sums) => sums.clear(),
+            State::Moments(_, moments) => moments.clear(),
+            State::ExtremeWord { values, .. } => values.clear(),
+            State::Extreme { values, weight, .. } => {
+                values.clear();
+                *weight = 0;
+            }
+            State::Distinct(_, distinct) => distinct.clear(),
+            State::Listed(listed) => listed.clear(),
         }
     }
 
@@ -98,17 +115,15 @@ impl Accumulator {
                 each_present(slots, array, |slot, _| counts[slot] += 1);
             }
             (State::SumInt(sums), Some(array)) => {
-                let values = array.as_primitive::<Int64Type>();
-                each_present(slots, array, |slot, row| {
-                    sums[slot].0 += i128::from(values.value(row));
-                    sums[slot].1 += 1;
+                each_value(slots, array.as_primitive::<Int64Type>(), |slot, value| {
+                    let (sum, count) = &mut sums[slot];
+                    (*sum, *count) = (*sum + i128::from(value), *count + 1);
                 });
             }
             (State::SumFloat(sums), Some(array)) => {
-                let values = array.as_primitive::<Float64Type>();
-                each_present(slots, array, |slot, row| {
-                    sums[slot].0 += values.value(row);
-                    sums[slot].1 += 1;
+                each_value(slots, array.as_primitive::<Float64Type>(), |slot, value| {
+                    let (sum, count) = &mut sums[slot];
+                    (*sum, *count) = (*sum + value, *count + 1);
                 });
             }
             (State::Moments(_, moments), Some(array)) => {
@@ -150,8 +165,27 @@ impl Accumulator {
 
     /// Adds another pane's groups: `slots` says where each of them is here.
     pub(crate) fn merge(&mut self, other: &Self, slots: &[u32]) {
-        for (place, &slot) in slots.iter().enumerate() {
-            self.merge_place(slot, other, place as u32);
+        let slot_of = |slot: &u32| *slot as usize;
+        match (&mut self.state, &other.state) {
+            // Where windows overlap each group of a pane is added once a window: what most of them hold goes by arrays.
+            (State::Count(to), State::Count(of)) => {
+                slots.iter().map(slot_of).zip(of).for_each(|(slot, count)| to[slot] += count);
+            }
+            (State::SumInt(to), State::SumInt(of)) => {
+                slots
+                    .iter()
+                    .map(slot_of)
+                    .zip(of)
+                    .for_each(|(slot, of)| to[slot] = (to[slot].0 + of.0, to[slot].1 + of.1));
+            }
+            (State::SumFloat(to), State::SumFloat(of)) => {
+                slots
+                    .iter()
+                    .map(slot_of)
+                    .zip(of)
+                    .for_each(|(slot, of)| to[slot] = (to[slot].0 + of.0, to[slot].1 + of.1));
+            }
+            _ => slots.iter().zip(0..).for_each(|(&slot, place)| self.merge_place(slot, other, place)),
         }
     }
 
@@ -377,6 +411,21 @@ fn each_present(slots: &[u32], array: &ArrayRef, mut visit: impl FnMut(usize, us
     match array.nulls() {
         None => rows.for_each(|(slot, row)| visit(slot, row)),
         Some(nulls) => rows.filter(|&(_, row)| nulls.is_valid(row)).for_each(|(slot, row)| visit(slot, row)),
+    }
+}
+
+/// Visits the values of numbers that are there, each with the place of its group.
+fn each_value<T: ArrowPrimitiveType>(
+    slots: &[u32],
+    array: &PrimitiveArray<T>,
+    mut visit: impl FnMut(usize, T::Native),
+) {
+    let values = slots.iter().map(|&slot| slot as usize).zip(array.values().iter().copied());
+    match array.nulls() {
+        None => values.for_each(|(slot, value)| visit(slot, value)),
+        Some(nulls) => {
+            values.zip(nulls).filter(|(_, there)| *there).for_each(|((slot, value), _)| visit(slot, value));
+        }
     }
 }
 

@@ -1,13 +1,14 @@
 //! Tumbling and hopping windows: a window's result is put together from its panes when the watermark has passed its end.
 //!
-//! Tumbling windows have one pane each; hopping windows share panes of the greatest common divisor of size and hop.
+//! Tumbling windows have one pane each; hopping windows share panes of the greatest common divisor of size and hop. Read next:
+//! [`super::merged`].
 
 use std::ops::RangeInclusive;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 
-use super::pane::Pane;
+use super::merged::Merged;
 use super::slices::Slices;
 use super::{CLOSED_BYTES, Closed, Ended, bound, floor_to, over_at};
 use crate::executor::state::{Reader, StateError, Writer};
@@ -20,6 +21,8 @@ pub(super) struct Aligned {
     pane_ms: i64,
     key_types: Vec<DataType>,
     slices: Slices,
+    /// Where the panes of hopping windows are added up.
+    merged: Merged,
     /// Windows that start before are closed.
     next_start: i64,
 }
@@ -32,7 +35,8 @@ impl Aligned {
         aggregates: Vec<AggregateCall>,
     ) -> Self {
         let pane_ms = greatest_common_divisor(size_ms, hop_ms);
-        Self { spec, size_ms, hop_ms, pane_ms, key_types, slices: Slices::new(aggregates), next_start: i64::MIN }
+        let (merged, slices) = (Merged::new(&aggregates), Slices::new(aggregates));
+        Self { spec, size_ms, hop_ms, pane_ms, key_types, slices, merged, next_start: i64::MIN }
     }
 
     pub(super) fn add(&mut self, times: &[i64], keys: &[ArrayRef], arguments: &[Option<ArrayRef>]) {
@@ -59,6 +63,7 @@ impl Aligned {
             // Panes before the next window are needed no more.
             self.next_start = start + self.hop_ms;
             self.slices.drop_before(self.next_start);
+            self.merged.drop_before(self.next_start);
             if bytes > CLOSED_BYTES {
                 return (closed, over_at(self.spec.bounds, end));
             }
@@ -74,24 +79,18 @@ impl Aligned {
     }
 
     fn window(&mut self, start: i64, end: i64) -> Option<Closed> {
-        let hopping = self.hop_ms < self.size_ms;
-        let pane = if hopping {
-            let mut merged = Pane::new(&self.slices.aggregates);
-            self.slices.between(start, end).for_each(|pane| merged.merge(pane));
-            merged
-        } else {
-            // A window of its own panes only, which are the first: when they are one it is taken as it is.
-            let (_, mut merged) = self.slices.take_before(end)?;
-            while let Some((_, next)) = self.slices.take_before(end) {
-                merged.merge(&next);
-            }
-            merged
-        };
-        if pane.len() == 0 {
-            return None;
+        if self.hop_ms < self.size_ms {
+            return self.merged.window((start, end), self.slices.between(start, end), &self.key_types);
+        }
+        // A window of its own panes only, which are the first: when they are one it is taken as it is.
+        let (_, mut pane) = self.slices.take_before(end)?;
+        while let Some((_, next)) = self.slices.take_before(end) {
+            pane.merge(&next);
         }
         let ended = pane.sorted().into_iter().map(|place| Ended { start, end, place }).collect();
-        Some(pane.finish(ended, &self.key_types))
+        let closed = (pane.len() > 0).then(|| pane.finish(ended, &self.key_types));
+        self.slices.give_back(pane);
+        closed
     }
 
     /// The start of the first window that holds a pane and is not closed yet; `None` when there is none.
@@ -113,6 +112,7 @@ impl Aligned {
 
     pub(super) fn read(&mut self, reader: &mut Reader<'_>) -> Result<(), StateError> {
         self.next_start = reader.int()?;
+        self.merged = Merged::new(&self.slices.aggregates);
         self.slices.read(reader)
     }
 }

@@ -23,8 +23,15 @@ impl Distinct {
         Self { argument, places: Vec::new(), weight: 0 }
     }
 
-    pub(super) fn grow(&mut self) {
-        self.places.push(BTreeSet::new());
+    /// Makes so many places more.
+    pub(super) fn grow(&mut self, places: usize) {
+        self.places.resize(self.places.len() + places, BTreeSet::new());
+    }
+
+    /// Takes all places away.
+    pub(super) fn clear(&mut self) {
+        self.places.clear();
+        self.weight = 0;
     }
 
     pub(super) fn weight(&self) -> usize {

@@ -5,11 +5,12 @@
 //! with 0 escaped and ended by 0 0, values without a fixed type their JSON texts in one spelling. NULL is a value of its own;
 //! 0.0 and -0.0 are the same.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray as _, BinaryBuilder, BooleanArray, BooleanBuilder, Float64Builder, Int64Builder,
-    LargeStringArray, LargeStringBuilder, StringArray, StringBuilder, TimestampMillisecondBuilder,
+    Array, ArrayRef, AsArray as _, BinaryArray, BinaryBuilder, BooleanArray, BooleanBuilder, Float64Builder,
+    Int64Builder, LargeStringArray, LargeStringBuilder, StringArray, StringBuilder, TimestampMillisecondBuilder,
 };
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMillisecondType};
@@ -43,9 +44,21 @@ impl EncodedKeys<'_> {
 
 impl KeyEncoder {
     pub(crate) fn encode(&mut self, keys: &[ArrayRef], rows: usize) -> EncodedKeys<'_> {
+        self.encode_columns(keys.iter().map(KeyColumn::of_many).collect(), rows)
+    }
+
+    /// The same so that exactly the values come back, as [`encode_exact`] adds them.
+    pub(crate) fn encode_exact(&mut self, columns: &[ArrayRef], rows: usize) -> EncodedKeys<'_> {
+        self.encode_columns(columns.iter().map(|column| KeyColumn::of_many(column).exact()).collect(), rows)
+    }
+
+    fn encode_columns(&mut self, columns: Vec<KeyColumn<'_>>, rows: usize) -> EncodedKeys<'_> {
         self.bytes.clear();
         self.ends.clear();
-        let columns: Vec<KeyColumn<'_>> = keys.iter().map(KeyColumn::of_many).collect();
+        if let [KeyColumn { values: KeyValues::Text(texts), nulls: None, escapes: false }] = columns.as_slice() {
+            encode_texts(texts, rows, &mut self.bytes, &mut self.ends);
+            return EncodedKeys { bytes: &self.bytes, ends: &self.ends };
+        }
         for row in 0..rows {
             for column in &columns {
                 column.encode(row, &mut self.bytes);
@@ -54,6 +67,35 @@ impl KeyEncoder {
         }
         EncodedKeys { bytes: &self.bytes, ends: &self.ends }
     }
+}
+
+/// Adds rows of texts without zeros, which is what most keys are. A text is written by words, the last of them with what is behind
+/// it; that is written over by what comes next.
+fn encode_texts(texts: &StringArray, rows: usize, bytes: &mut Vec<u8>, ends: &mut Vec<usize>) {
+    const WORD: usize = size_of::<u64>();
+    let (data, offsets) = (texts.value_data(), texts.value_offsets());
+    let Some((first, last)) = offsets.first().zip(offsets.get(rows)) else { return };
+    bytes.resize((last - first) as usize + rows * (1 + TEXT_END.len()) + WORD, 0);
+    let mut at = 0;
+    for ends_of_text in offsets[..=rows].windows(2) {
+        let (from, to) = (ends_of_text[0] as usize, ends_of_text[1] as usize);
+        let text = &data[from..to];
+        bytes[at] = VALUE;
+        at += 1;
+        if text.len() <= 2 * WORD && from + 2 * WORD <= data.len() {
+            bytes[at..at + WORD].copy_from_slice(&data[from..from + WORD]);
+            if text.len() > WORD {
+                bytes[at + WORD..at + 2 * WORD].copy_from_slice(&data[from + WORD..from + 2 * WORD]);
+            }
+        } else {
+            bytes[at..at + text.len()].copy_from_slice(text);
+        }
+        at += text.len();
+        bytes[at..at + TEXT_END.len()].copy_from_slice(&TEXT_END);
+        at += TEXT_END.len();
+        ends.push(at);
+    }
+    bytes.truncate(at);
 }
 
 /// Adds a value's bytes.
@@ -72,9 +114,13 @@ struct KeyColumn<'a> {
 enum KeyValues<'a> {
     Int(&'a [i64]),
     Float(&'a [f64]),
+    ExactFloat(&'a [f64]),
     Boolean(&'a BooleanArray),
     Text(&'a StringArray),
     Json(&'a LargeStringArray),
+    ExactJson(&'a LargeStringArray),
+    /// Ranked values, which are no keys.
+    Bytes(&'a BinaryArray),
     /// The planner makes no other types; such a column would be one group.
     Other,
 }
@@ -88,6 +134,7 @@ impl<'a> KeyColumn<'a> {
             DataType::Boolean => KeyValues::Boolean(array.as_boolean()),
             DataType::Utf8 => KeyValues::Text(array.as_string::<i32>()),
             DataType::LargeUtf8 => KeyValues::Json(array.as_string::<i64>()),
+            DataType::Binary => KeyValues::Bytes(array.as_binary::<i32>()),
             _ => KeyValues::Other,
         };
         Self { values, nulls: array.nulls(), escapes: true }
@@ -103,6 +150,16 @@ impl<'a> KeyColumn<'a> {
         Self { escapes, ..column }
     }
 
+    /// The same so that exactly its values come back: -0.0 is not made 0.0, and a JSON text stays as it was written.
+    fn exact(self) -> Self {
+        let values = match self.values {
+            KeyValues::Float(values) => KeyValues::ExactFloat(values),
+            KeyValues::Json(values) => KeyValues::ExactJson(values),
+            values => values,
+        };
+        Self { values, ..self }
+    }
+
     #[inline]
     fn encode(&self, row: usize, bytes: &mut Vec<u8>) {
         if self.nulls.is_some_and(|nulls| nulls.is_null(row)) {
@@ -113,6 +170,7 @@ impl<'a> KeyColumn<'a> {
         match &self.values {
             KeyValues::Int(values) => bytes.extend_from_slice(&ordered_int(values[row])),
             KeyValues::Float(values) => bytes.extend_from_slice(&ordered_float(values[row])),
+            KeyValues::ExactFloat(values) => bytes.extend_from_slice(&ordered_bits(values[row].to_bits())),
             KeyValues::Boolean(values) => bytes.push(u8::from(values.value(row))),
             KeyValues::Text(values) if !self.escapes => {
                 bytes.extend_from_slice(values.value(row).as_bytes());
@@ -121,30 +179,19 @@ impl<'a> KeyColumn<'a> {
             KeyValues::Text(values) => ordered_text(values.value(row), bytes),
             // Equal values are one group however they are written.
             KeyValues::Json(values) => ordered_text(&json::canonical(values.value(row)), bytes),
+            KeyValues::ExactJson(values) => ordered_text(values.value(row), bytes),
+            KeyValues::Bytes(values) => {
+                bytes.extend_from_slice(&(values.value(row).len() as u64).to_be_bytes());
+                bytes.extend_from_slice(values.value(row));
+            }
             KeyValues::Other => {}
         }
     }
 }
 
-/// Adds a value's bytes so that exactly it comes back: -0.0 is not made 0.0, and a JSON text stays as it was written.
+/// Adds a value's bytes so that exactly it comes back.
 pub(crate) fn encode_exact(array: &ArrayRef, row: usize, bytes: &mut Vec<u8>) {
-    match array.data_type() {
-        DataType::Float64 if array.is_valid(row) => {
-            bytes.push(VALUE);
-            bytes.extend(ordered_bits(array.as_primitive::<Float64Type>().value(row).to_bits()));
-        }
-        DataType::LargeUtf8 if array.is_valid(row) => {
-            bytes.push(VALUE);
-            ordered_text(array.as_string::<i64>().value(row), bytes);
-        }
-        DataType::Binary if array.is_valid(row) => {
-            let value = array.as_binary::<i32>().value(row);
-            bytes.push(VALUE);
-            bytes.extend_from_slice(&(value.len() as u64).to_be_bytes());
-            bytes.extend_from_slice(value);
-        }
-        _ => encode_value(array, row, bytes),
-    }
+    KeyColumn::of(array).exact().encode(row, bytes);
 }
 
 /// The bytes of a number or time whose word is this, see [`ordered_words`].
@@ -225,7 +272,7 @@ pub(crate) enum Builder {
     Boolean(BooleanBuilder),
     Text(StringBuilder),
     Json(LargeStringBuilder),
-    /// What [`encode_exact`] alone writes: ranked values are no keys.
+    /// Ranked values, which are no keys.
     Bytes(BinaryBuilder),
 }
 
@@ -317,21 +364,21 @@ fn take<const N: usize>(key: &mut &[u8]) -> Option<[u8; N]> {
     Some(*taken)
 }
 
-fn take_text(key: &mut &[u8]) -> String {
-    let mut text = Vec::new();
-    while let Some((&byte, rest)) = key.split_first() {
-        *key = rest;
-        if byte != 0 {
-            text.push(byte);
-            continue;
-        }
-        let escaped = take::<1>(key) == Some([1]);
-        if !escaped {
-            break;
-        }
-        text.push(0);
+fn take_text<'k>(key: &mut &'k [u8]) -> Cow<'k, str> {
+    let start = *key;
+    skip_text(key);
+    let text = &start[..start.len() - key.len()];
+    let text = text.strip_suffix(&TEXT_END).unwrap_or(text);
+    if memchr::memchr(0, text).is_none() {
+        return std::str::from_utf8(text).map_or(Cow::Borrowed(""), Cow::Borrowed);
     }
-    String::from_utf8(text).unwrap_or_default()
+    let (mut unescaped, mut rest) = (Vec::with_capacity(text.len()), text);
+    while let Some((&byte, behind)) = rest.split_first() {
+        unescaped.push(byte);
+        // Behind each zero is what says that it does not end the text.
+        rest = if byte == 0 { behind.get(1..).unwrap_or_default() } else { behind };
+    }
+    Cow::Owned(String::from_utf8(unescaped).unwrap_or_default())
 }
 
 #[cfg(test)]

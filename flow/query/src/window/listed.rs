@@ -37,8 +37,8 @@ impl Listed {
         Self { function, result: result.clone(), places: Vec::new(), weight: 0 }
     }
 
-    pub(super) fn grow(&mut self) {
-        self.places.push(Vec::new());
+    pub(super) fn grow(&mut self, places: usize) {
+        self.places.resize(self.places.len() + places, Vec::new());
     }
 
     pub(super) fn weight(&self) -> usize {
@@ -89,6 +89,11 @@ impl Listed {
         for value in self.places[from].clone() {
             self.keep(into, value);
         }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.places.clear();
+        self.weight = 0;
     }
 
     pub(super) fn reset(&mut self, place: usize) {

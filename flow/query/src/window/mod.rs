@@ -9,6 +9,7 @@ mod aligned;
 mod distinct;
 pub(crate) mod key;
 mod listed;
+mod merged;
 pub(crate) mod pane;
 pub(crate) mod queue;
 mod session;

@@ -22,6 +22,9 @@ use crate::script::{Answer, ScriptError};
 /// The hash is the same in each run, so that the order of groups never depends on chance.
 const HASH: FixedState = FixedState::with_seed(0);
 
+/// The most groups whose memory is kept for others.
+const SPARE_MAX: usize = 65_536;
+
 /// Where a key's group is, with a part of the key's hash: a table that grows need not look at the keys.
 struct Entry {
     hash: u32,
@@ -80,6 +83,18 @@ impl Key {
             Self::Long(bytes) => bytes,
         }
     }
+
+    /// Whether its bytes are these. Of up to sixteen the first eight and the last eight are all.
+    #[inline]
+    fn is(&self, key: &[u8]) -> bool {
+        let own = self.bytes();
+        match (own.first_chunk::<8>(), key.first_chunk::<8>()) {
+            (Some(first), Some(of_key)) if own.len() == key.len() && own.len() <= 16 => {
+                first == of_key && own.last_chunk::<8>() == key.last_chunk::<8>()
+            }
+            _ => own == key,
+        }
+    }
 }
 
 pub(crate) struct Pane {
@@ -132,7 +147,7 @@ impl Pane {
     #[inline]
     fn slot_of(&mut self, hash: u32, key: &[u8]) -> u32 {
         let keys = &self.keys;
-        let same = |entry: &Entry| entry.hash == hash && keys[entry.place as usize].bytes() == key;
+        let same = |entry: &Entry| entry.hash == hash && keys[entry.place as usize].is(key);
         if let Some(entry) = self.index.find(spread(hash), same) {
             return entry.place;
         }
@@ -150,7 +165,7 @@ impl Pane {
         // Far below 2^32 groups are refused.
         let place = self.keys.len() as u32;
         self.keys.push(key.into());
-        self.accumulators.iter_mut().for_each(Accumulator::grow);
+        self.accumulators.iter_mut().for_each(|accumulator| accumulator.grow(1));
         place
     }
 
@@ -171,6 +186,27 @@ impl Pane {
 
     pub(super) fn reset(&mut self, place: u32) {
         self.accumulators.iter_mut().for_each(|accumulator| accumulator.reset(place));
+    }
+
+    /// Makes all places as good as new; groups keep them.
+    pub(super) fn reset_all(&mut self) {
+        let places = self.keys.len();
+        for accumulator in &mut self.accumulators {
+            accumulator.clear();
+            accumulator.grow(places);
+        }
+    }
+
+    /// Lets all groups go; their memory is used again, unless it is that of very many.
+    pub(super) fn emptied(mut self) -> Option<Self> {
+        if self.keys.capacity() > SPARE_MAX {
+            return None;
+        }
+        self.index.clear();
+        self.keys.clear();
+        self.free.clear();
+        self.accumulators.iter_mut().for_each(Accumulator::clear);
+        Some(self)
     }
 
     /// Adds what is accumulated in one place to another, and keeps it.
@@ -216,9 +252,19 @@ impl Pane {
         self.merge_into(&slots, other);
     }
 
-    /// The places in the order of their keys. Most keys differ in their first bytes, which are a number that lies beside the place.
+    /// The places that are found by their keys, in no order.
+    pub(super) fn in_use(&self) -> impl Iterator<Item = u32> {
+        self.index.iter().map(|entry| entry.place)
+    }
+
+    /// All places of a pane that let none go, in the order of their keys.
     pub(super) fn sorted(&self) -> Vec<u32> {
-        let mut order: Vec<(u64, u32)> = self.keys().map(first_bytes).zip(0..).collect();
+        self.in_order(0..self.keys.len() as u32)
+    }
+
+    /// Some places in the order of their keys. Most keys differ in their first bytes, which are a number that lies beside the place.
+    pub(super) fn in_order(&self, places: impl Iterator<Item = u32>) -> Vec<u32> {
+        let mut order: Vec<(u64, u32)> = places.map(|place| (first_bytes(self.key(place)), place)).collect();
         order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| self.key(a.1).cmp(self.key(b.1))));
         order.into_iter().map(|(_, place)| place).collect()
     }

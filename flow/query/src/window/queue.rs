@@ -63,8 +63,8 @@ impl Queue {
         results.merge_queue(into, pane, (front, self.back), self.places.iter().map(|(_, place)| *place));
     }
 
-    /// Gives up the last place of an empty queue.
-    pub(crate) fn end(self, pane: &mut Pane) {
+    /// Gives up the last place of an empty queue, which is one no more.
+    pub(crate) fn end(&self, pane: &mut Pane) {
         pane.release(self.back);
     }
 

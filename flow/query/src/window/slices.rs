@@ -18,6 +18,8 @@ pub(super) struct Slices {
     panes: BTreeMap<i64, Pane>,
     /// What all panes cost, in groups.
     held: usize,
+    /// A pane that was let go, for the next that is begun.
+    spare: Option<Pane>,
     encoder: KeyEncoder,
     slots: Vec<u32>,
 }
@@ -25,7 +27,7 @@ pub(super) struct Slices {
 impl Slices {
     pub(super) fn new(aggregates: Vec<AggregateCall>) -> Self {
         let (panes, encoder, slots) = (BTreeMap::new(), KeyEncoder::default(), Vec::new());
-        Self { aggregates, panes, held: 0, encoder, slots }
+        Self { aggregates, panes, held: 0, spare: None, encoder, slots }
     }
 
     /// Adds rows: their times, keys and the aggregates' arguments. `slice` says when the slice of a time begins, and which times
@@ -43,7 +45,8 @@ impl Slices {
         while from < times.len() {
             let (start, of_slice) = slice(times[from]);
             let run = times[from..].iter().take_while(|time| of_slice.contains(time)).count();
-            let pane = self.panes.entry(start).or_insert_with(|| Pane::new(&self.aggregates));
+            let new = || self.spare.take().unwrap_or_else(|| Pane::new(&self.aggregates));
+            let pane = self.panes.entry(start).or_insert_with(new);
             let before = pane.weight();
             pane.slots(&encoded, from..from + run, &mut self.slots);
             for (accumulator, argument) in pane.accumulators.iter_mut().zip(arguments) {
@@ -61,9 +64,9 @@ impl Slices {
         self.panes.keys().next().copied()
     }
 
-    /// The panes of slices that start from one time on and before another.
-    pub(super) fn between(&self, start: i64, end: i64) -> impl Iterator<Item = &Pane> {
-        self.panes.range(start..end).map(|(_, pane)| pane)
+    /// The slices that start from one time on and before another: when, and their panes.
+    pub(super) fn between(&self, start: i64, end: i64) -> impl Iterator<Item = (i64, &Pane)> {
+        self.panes.range(start..end).map(|(begin, pane)| (*begin, pane))
     }
 
     /// Takes the slice that starts then.
@@ -81,7 +84,14 @@ impl Slices {
 
     /// Drops all slices that start before.
     pub(super) fn drop_before(&mut self, start: i64) {
-        while self.take_before(start).is_some() {}
+        while let Some((_, pane)) = self.take_before(start) {
+            self.give_back(pane);
+        }
+    }
+
+    /// Gives back a pane that was taken and is needed no more.
+    pub(super) fn give_back(&mut self, pane: Pane) {
+        self.spare = pane.emptied();
     }
 
     /// Groups over all panes, and what is kept of them.

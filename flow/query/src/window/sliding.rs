@@ -3,7 +3,7 @@
 //!
 //! Rows wait until the watermark has passed them, so that they come in the order of their times.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
@@ -29,10 +29,12 @@ pub(super) struct Sliding {
     done: i64,
     /// What is accumulated of each instant of each group.
     places: Pane,
-    /// By group its rows.
-    open: BTreeMap<Box<[u8]>, Queue>,
+    /// The groups that have rows: each one's place is its number.
+    groups: Pane,
+    /// By the numbers of groups their rows; those of no group have none.
+    queues: Vec<Queue>,
     /// By time the groups from which rows leave then.
-    leaving: BTreeMap<i64, BTreeSet<Box<[u8]>>>,
+    leaving: BTreeMap<i64, Vec<u32>>,
 }
 
 /// Rows of windows that are over, as far as they are not handed on yet.
@@ -55,7 +57,8 @@ impl Sliding {
             places: Pane::new(&aggregates),
             waiting: Slices::new(aggregates),
             done: i64::MIN,
-            open: BTreeMap::new(),
+            groups: Pane::new(&[]),
+            queues: Vec::new(),
             leaving: BTreeMap::new(),
         }
     }
@@ -106,37 +109,53 @@ impl Sliding {
         let mut changed = self.leaving.remove(&instant).unwrap_or_default();
         let start = instant.saturating_sub(self.size_ms);
         for group in &changed {
-            let Some(queue) = self.open.get_mut(group) else { continue };
+            let queue = &mut self.queues[*group as usize];
             while queue.oldest().is_some_and(|time| time <= start) {
                 queue.pop(&mut self.places);
             }
         }
         if let Some(rows) = self.waiting.take(instant) {
-            for (row, group) in rows.keys().enumerate() {
-                self.come(instant, group, &rows, row as u32);
-                changed.insert(group.into());
-            }
+            let came: Vec<u32> = rows.keys().zip(0..).map(|(key, row)| self.come(instant, key, &rows, row)).collect();
+            let leave = self.leaving.entry(instant.saturating_add(self.size_ms)).or_default();
+            leave.extend_from_slice(&came);
+            changed.extend(came);
+            self.waiting.give_back(rows);
         }
+        let mut changed = self.groups.in_order(changed.into_iter());
+        changed.dedup();
         for group in changed {
-            let Some(queue) = self.open.get(&group) else { continue };
+            let queue = &mut self.queues[group as usize];
             if queue.len() > 0 {
-                results.add(queue, &self.places, &group, start, instant);
-            } else if let Some(queue) = self.open.remove(&group) {
+                results.add(queue, &self.places, self.groups.key(group), start, instant);
+            } else {
                 queue.end(&mut self.places);
+                self.groups.detach(group);
+                self.groups.release(group);
             }
         }
     }
 
-    /// All rows of a group at an instant.
-    fn come(&mut self, instant: i64, group: &[u8], rows: &Pane, row: u32) {
+    /// All rows of a group at an instant; gives the group's number.
+    fn come(&mut self, instant: i64, key: &[u8], rows: &Pane, row: u32) -> u32 {
         let place = self.places.place(&[]);
         self.places.merge_place(place, rows, row);
-        let queue = match self.open.get_mut(group) {
-            Some(queue) => queue,
-            None => self.open.entry(group.into()).or_insert(Queue::new(&mut self.places)),
-        };
-        queue.push(instant, place, &mut self.places);
-        self.leaving.entry(instant.saturating_add(self.size_ms)).or_default().insert(group.into());
+        let group = self.group(key);
+        self.queues[group as usize].push(instant, place, &mut self.places);
+        group
+    }
+
+    /// The number of a group, which has a queue of its own then.
+    fn group(&mut self, key: &[u8]) -> u32 {
+        let before = self.groups.len();
+        let group = self.groups.slot(key);
+        if self.groups.len() > before {
+            let queue = Queue::new(&mut self.places);
+            match self.queues.get_mut(group as usize) {
+                Some(unused) => *unused = queue,
+                None => self.queues.push(queue),
+            }
+        }
+        group
     }
 
     pub(super) fn groups(&self) -> usize {
@@ -150,28 +169,33 @@ impl Sliding {
     pub(super) fn write(&self, writer: &mut Writer) {
         writer.int(self.done);
         self.waiting.write(writer);
-        writer.count(self.open.len());
-        for (group, queue) in &self.open {
-            writer.bytes(group);
-            queue.write(writer);
+        let open = self.groups.in_order(self.groups.in_use());
+        writer.count(open.len());
+        for group in &open {
+            writer.bytes(self.groups.key(*group));
+            self.queues[*group as usize].write(writer);
         }
-        let order: Vec<u32> = self.open.values().flat_map(Queue::order).collect();
+        let order: Vec<u32> = open.iter().flat_map(|group| self.queues[*group as usize].order()).collect();
         self.places.write(&order, writer);
     }
 
     pub(super) fn read(&mut self, reader: &mut Reader<'_>) -> Result<(), StateError> {
         self.done = reader.int()?;
         self.waiting.read(reader)?;
-        self.open.clear();
+        self.groups = Pane::new(&[]);
+        self.queues.clear();
         self.leaving.clear();
         let mut next = 0;
-        for _ in 0..reader.count()? {
-            let group: Box<[u8]> = reader.bytes()?.into();
+        for number in 0..reader.count()? {
+            let group = self.groups.slot(reader.bytes()?);
+            if group as usize != number {
+                return Err(StateError);
+            }
             let queue = Queue::read(&mut next, reader)?;
             for time in queue.times() {
-                self.leaving.entry(time.saturating_add(self.size_ms)).or_default().insert(group.clone());
+                self.leaving.entry(time.saturating_add(self.size_ms)).or_default().push(group);
             }
-            self.open.insert(group, queue);
+            self.queues.push(queue);
         }
         self.places = Pane::read_places(&self.waiting.aggregates, reader)?;
         if self.places.len() == next as usize { Ok(()) } else { Err(StateError) }

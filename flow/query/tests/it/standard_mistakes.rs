@@ -27,7 +27,34 @@ fn what_is_not_right_is_told_at_its_place() {
             "Q109 2:22 an aggregate without a window never has a result: the stream has no end",
         ),
         ("INSERT INTO o SELECT ts FROM t ORDER BY ts", "Q107 2:32 not supported yet: ORDER BY"),
-        ("INSERT INTO o SELECT DISTINCT k FROM t", "Q107 2:22 not supported yet: SELECT DISTINCT"),
+        (
+            "INSERT INTO o SELECT DISTINCT k FROM t",
+            "Q109 2:31 an aggregate without a window never has a result: the stream has no end",
+        ),
+        ("INSERT INTO o SELECT DISTINCT * FROM t", "Q107 2:31 not supported yet: SELECT DISTINCT *"),
+        (
+            "INSERT INTO o SELECT DISTINCT k FROM t GROUP BY k",
+            "Q107 2:49 not supported yet: SELECT DISTINCT with GROUP BY",
+        ),
+        (
+            "INSERT INTO o SELECT ABS(n) FILTER (WHERE n > 0) AS a FROM t",
+            "Q101 2:22 FILTER stands behind aggregates, `ABS` is none",
+        ),
+        ("INSERT INTO o SELECT k IS 7 AS a FROM t", "Q101 2:27 expected `NULL`, found `7`"),
+        (
+            "INSERT INTO o SELECT a.k FROM t AS a JOIN t AS b ON a.k = b.k AND a.n = b.n",
+            "Q109 2:38 a join without bounds in time would keep all rows for ever: the streams have no end",
+        ),
+        (
+            &format!("INSERT INTO o SELECT n{} AS a FROM t", " IS DISTINCT FROM n".repeat(40)),
+            "Q102 2:155 IS DISTINCT FROM compares what is more than 16 operators deep",
+        ),
+        ("INSERT INTO o SELECT EXTRACT(EPOCH FROM ts) AS e FROM t", "Q101 2:30 expected a unit of time"),
+        (
+            "INSERT INTO o SELECT * FROM t MATCH_RECOGNIZE (ORDER BY ts MEASURES A.n AS n ONE ROW PER MATCH PATTERN (A) \
+             WITHIN INTERVAL '1' SECOND DEFINE A AS A.n > 1)",
+            "Q101 2:96 expected AFTER MATCH SKIP PAST LAST ROW or AFTER MATCH SKIP TO NEXT ROW, found `PATTERN`",
+        ),
         ("INSERT INTO o SELECT LAG(n) OVER (ORDER BY ts) AS p FROM t", "Q107 2:29 not supported yet: LAG with OVER"),
         (
             "INSERT INTO o SELECT CAST(n AS VARCHAR(3)) AS c FROM t",

@@ -23,8 +23,10 @@ const DISORDER_MS: i64 = 2_500;
 
 const SELECT: &str = "SELECT symbol, System.Timestamp() AS at, System.Window().Id AS w, SUM(shares) AS total, COUNT(*) AS n, \
                       MIN(shares) AS low, AVG(shares) AS mean INTO O FROM I TIMESTAMP BY t GROUP BY symbol, ";
-const STREAM_ANALYTICS: [&str; 7] = [
+const STREAM_ANALYTICS: [&str; 9] = [
     "TumblingWindow(Duration(second, 2), Offset(millisecond, 300))",
+    "HoppingWindow(second, 3, 2)",
+    "HoppingWindow(millisecond, 900, 100)",
     "SlidingWindow(second, 2)",
     "Sliding(Duration(millisecond, 250))",
     "SessionWindow(millisecond, 700, 2000) OVER (PARTITION BY symbol)",

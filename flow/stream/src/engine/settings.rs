@@ -40,7 +40,29 @@ impl Streams {
         })
     }
 
-    /// Changes a stream's settings; gives the stream as it was before.
+    /// Changes how records find their shards.
+    ///
+    /// # Errors
+    /// [`StreamError::Provisioned`] for [`RecordDistribution::Even`] of a stream whose shards its maker counts;
+    /// [`StreamError::StreamNotFound`], [`StreamError::Storage`].
+    pub fn set_distribution<'a>(
+        &'a self,
+        name: &'a str,
+        distribution: RecordDistribution,
+    ) -> BoxFuture<'a, Result<(), StreamError>> {
+        Box::pin(async move {
+            self.change(name, |definition| {
+                if (distribution, definition.capacity) == (RecordDistribution::Even, CapacityMode::Provisioned) {
+                    return Err(StreamError::Provisioned { stream: name.to_owned() });
+                }
+                definition.settings.distribution = distribution;
+                Ok(())
+            })
+            .await
+        })
+    }
+
+    /// Changes a stream's settings that hang on nothing else of it; gives the stream as it was before.
     ///
     /// # Errors
     /// [`StreamError::StreamNotFound`], [`StreamError::Storage`].

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use millstream_catalog::{CapacityMode, StreamOwner, StreamSettings};
+use millstream_catalog::{CapacityMode, RecordDistribution, StreamOwner, StreamSettings};
 use millstream_stream::NewStream;
 use serde::Deserialize;
 
-use super::settings::{Mode, ModeDetails, STRATEGIES, asked_distribution, asked_mode, check_mode};
+use super::settings::{Mode, ModeDetails, STRATEGIES, asked_distribution, asked_mode, auto_is_on_demand, check_mode};
 use super::{Kinesis, RECORD_BYTES_MAX, name_character, tags};
 use crate::json_protocol::{Constraints, JsonRequest, ServiceError};
 
@@ -50,7 +50,10 @@ pub(super) async fn call(kinesis: &Kinesis, request: &JsonRequest) -> Result<Byt
     let tags = input.tags.unwrap_or_default();
     tags::check(&tags)?;
     let Mode { capacity, warm_mibps } = asked_mode(details, warm)?;
-    let distribution = asked_distribution(strategy, capacity)?;
+    let distribution = asked_distribution(strategy);
+    if (distribution, capacity) == (RecordDistribution::Even, CapacityMode::Provisioned) {
+        return Err(auto_is_on_demand());
+    }
     let shards = shards(capacity, input.shard_count)?;
     let new = NewStream {
         name: input.stream_name.unwrap_or_default(),

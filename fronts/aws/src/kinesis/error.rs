@@ -4,6 +4,7 @@ use millstream_storage::StorageError;
 use millstream_stream::{ShardId, StreamError};
 
 use super::Kinesis;
+use super::settings::auto_is_on_demand;
 use crate::json_protocol::ServiceError;
 
 impl Kinesis {
@@ -64,6 +65,7 @@ impl Kinesis {
                 "ValidationException",
                 format!("Request is invalid. Stream {stream} under account {account} is in On-Demand mode."),
             ),
+            StreamError::Provisioned { .. } => auto_is_on_demand(),
             StreamError::NotReshardable { stream } => self.stream_not_found(stream),
             StreamError::ConsumerExists { stream, consumer } => ServiceError::new(
                 "ResourceInUseException",

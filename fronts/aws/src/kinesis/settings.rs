@@ -136,21 +136,17 @@ pub(super) fn warm_throughput(warm_mibps: Option<u32>) -> Value {
     json!({ "TargetMiBps": warm_mibps, "CurrentMiBps": warm_mibps })
 }
 
-/// The distribution that a strategy is for a stream of this capacity.
-///
-/// # Errors
-/// `InvalidArgumentException` for `AUTO` of a provisioned stream.
-pub(super) fn asked_distribution(
-    strategy: Option<&str>,
-    capacity: CapacityMode,
-) -> Result<RecordDistribution, ServiceError> {
-    match (strategy, capacity) {
-        (Some(AUTO), CapacityMode::OnDemand) => Ok(RecordDistribution::Even),
-        (Some(AUTO), CapacityMode::Provisioned) => {
-            Err(invalid("RecordDistributionStrategy AUTO can only be set for a stream in ON_DEMAND mode."))
-        }
-        _ => Ok(RecordDistribution::PartitionKey),
+/// The distribution that a strategy is.
+pub(super) fn asked_distribution(strategy: Option<&str>) -> RecordDistribution {
+    match strategy {
+        Some(AUTO) => RecordDistribution::Even,
+        _ => RecordDistribution::PartitionKey,
     }
+}
+
+/// `AUTO` of a provisioned stream.
+pub(super) fn auto_is_on_demand() -> ServiceError {
+    invalid("RecordDistributionStrategy AUTO can only be set for a stream in ON_DEMAND mode.")
 }
 
 /// `RecordDistributionStrategy`
@@ -170,8 +166,8 @@ pub(super) async fn update_distribution(kinesis: &Kinesis, request: &JsonRequest
         .one_of("recordDistributionStrategy", strategy, &STRATEGIES)
         .finish()?;
     let stream = kinesis.stream(None, input.stream_arn.as_deref())?;
-    let distribution = asked_distribution(strategy, stream.capacity)?;
-    change(kinesis, &stream.name, |settings| settings.distribution = distribution).await?;
+    let set = kinesis.streams.set_distribution(&stream.name, asked_distribution(strategy)).await;
+    set.map_err(|error| kinesis.error(&error))?;
     Ok(Bytes::new())
 }
 

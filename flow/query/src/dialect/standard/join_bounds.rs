@@ -1,7 +1,8 @@
 //! How far apart in time two rows may be that are joined, from a comparison of their time columns: `a.ts BETWEEN b.ts - INTERVAL '5'
-//! MINUTE AND b.ts`, or the same with `<`, `<=`, `>`, `>=` and `=`.
+//! MINUTE AND b.ts`, or the same with `<`, `<=`, `>`, `>=` and `=`. Results of windows that end together are at one time:
+//! `a.window_end = b.window_end`.
 //!
-//! Source: "Interval Joins" of Apache Flink's documentation.
+//! Source: "Interval Joins" and "Window Join" of Apache Flink's documentation.
 
 use super::super::join_bounds::Bounds;
 use super::super::plan_join::unbounded;
@@ -36,7 +37,7 @@ pub(in crate::dialect) fn of_times(
             let Some(difference) = difference(scope, left, right) else { continue };
             // The comparison says: the right row's time less the left row's, in the order of the text, is …
             let (turned, bound) = difference;
-            let operator = if turned { mirrored(operator) } else { operator };
+            let operator = if turned { operator.mirrored() } else { operator };
             match operator {
                 BinaryOperator::Equal => {
                     least(bound);
@@ -89,16 +90,6 @@ fn difference(scope: &RowScope, left: &Expr, right: &Expr) -> Option<(bool, i64)
     }
 }
 
-fn mirrored(operator: BinaryOperator) -> BinaryOperator {
-    match operator {
-        BinaryOperator::Less => BinaryOperator::Greater,
-        BinaryOperator::LessOrEqual => BinaryOperator::GreaterOrEqual,
-        BinaryOperator::Greater => BinaryOperator::Less,
-        BinaryOperator::GreaterOrEqual => BinaryOperator::LessOrEqual,
-        other => other,
-    }
-}
-
 /// `a.ts`, `a.ts + INTERVAL …`, `a.ts - INTERVAL …`.
 fn moved(scope: &RowScope, expr: &Expr) -> Option<Moved> {
     match &expr.kind {
@@ -106,8 +97,10 @@ fn moved(scope: &RowScope, expr: &Expr) -> Option<Moved> {
             let [side, column] = parts.as_slice() else { return None };
             let side = scope.sides.iter().position(|known| known.rows.is_qualifier(&side.text))?;
             let rows = &scope.sides[side].rows;
-            let is_time = rows.clocks.iter().any(|place| *rows.schema.field(*place).name() == column.text);
-            is_time.then_some(Moved { side, by_ms: 0 })
+            let clocks = rows.clocks.iter().map(|place| (*place, 0));
+            let mut times = clocks.chain(rows.ends.iter().copied());
+            let (_, by_ms) = times.find(|(place, _)| *rows.schema.field(*place).name() == column.text)?;
+            Some(Moved { side, by_ms })
         }
         ExprKind::Binary { operator, left, right } => {
             let ExprKind::Literal(Literal::Interval(length)) = right.kind else { return None };

@@ -1,12 +1,13 @@
 //! The standard dialect: SQL with window table functions, as Apache Flink has it. Here are its statements; every other file is a
 //! form of its own: `table.rs` (`CREATE TABLE`), `window_table.rs` (`TABLE(TUMBLE(…))`), and how a program of it is planned
-//! (`plan.rs`, with `time_column.rs` and `join_bounds.rs`).
+//! (`plan.rs`, with `time_column.rs` and `join_bounds.rs`); `said.rs` has the forms that others say.
 //!
 //! Source: Apache Flink's documentation, "SQL": queries, window table-valued functions, `CREATE`, `INSERT`, pattern recognition.
 
 pub(super) mod join_bounds;
 mod plan;
 pub(super) mod recognize;
+pub(super) mod said;
 mod table;
 mod time_column;
 pub(crate) mod window_table;
@@ -14,8 +15,8 @@ pub(crate) mod window_table;
 pub(super) use plan::declared;
 use sqlparser::tokenizer::Token;
 
-use super::parse_select::query;
-use super::syntax::{Ident, Statement};
+use super::parse_select::{names, query};
+use super::syntax::Statement;
 use super::token::Tokens;
 use crate::error::PlanError;
 
@@ -94,13 +95,4 @@ fn with(tokens: &mut Tokens, statements: &mut Vec<Statement>) -> Result<(), Plan
             return Ok(());
         }
     }
-}
-
-fn names(tokens: &mut Tokens) -> Result<Vec<Ident>, PlanError> {
-    let mut names = vec![tokens.expect_ident("a column's name")?];
-    while tokens.take_token(&Token::Comma) {
-        names.push(tokens.expect_ident("a column's name")?);
-    }
-    tokens.expect_token(&Token::RParen)?;
-    Ok(names)
 }

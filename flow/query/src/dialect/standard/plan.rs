@@ -8,6 +8,7 @@ use super::super::plan_select::keep;
 use super::super::plan_stream::target;
 use super::super::source::origin;
 use super::super::syntax::{Ident, Query, Statement, TableSyntax, Watermark, WindowTable};
+use super::time_column::TimeColumn;
 use super::window_table;
 use crate::error::{PlanError, PlanErrorCode};
 use crate::expression::scope::{RowScope, column};
@@ -175,7 +176,7 @@ impl Planner<'_> {
             return Err(near.into_iter().fold(error, |error, near| error.hint(near)));
         };
         let of_step = match input {
-            StepInput::Step(step) => self.time_columns(step)[place],
+            StepInput::Step(step) => self.time_columns(step)[place].and_then(TimeColumn::bounds),
             StepInput::Source(_) => scope.clocks.contains(&place).then_some(WindowBounds::ClosedOpen),
         };
         of_step.ok_or_else(|| {

@@ -102,7 +102,9 @@ fn descriptor(tokens: &mut Tokens) -> Result<Ident, PlanError> {
 
 /// Takes `NAME =>`, where it comes next.
 fn argument(tokens: &mut Tokens, name: &str) -> bool {
-    let named = tokens.is_word(name) && *tokens.peek_ahead(1) == Token::RArrow;
+    // In quotes, too: OFFSET is a word of Flink's language.
+    let is_name = matches!(tokens.peek(), Token::Word(word) if word.value.eq_ignore_ascii_case(name));
+    let named = is_name && *tokens.peek_ahead(1) == Token::RArrow;
     if named {
         tokens.take();
         tokens.take();

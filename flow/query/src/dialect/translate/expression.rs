@@ -26,7 +26,7 @@ pub(super) struct Place<'p> {
 impl Writer<'_> {
     pub(super) fn expression(&mut self, expr: &Expr, place: Place<'_>) -> String {
         if self.is_same_language() {
-            return self.binder(place).text(&expr.span);
+            return self.as_written(expr);
         }
         if let Some(told) = self.time(expr, place) {
             return told;
@@ -64,9 +64,9 @@ impl Writer<'_> {
             ExprKind::Case { operand, branches, otherwise } => {
                 self.case(operand.as_deref(), branches, otherwise.as_deref(), expr.at, place)
             }
-            ExprKind::Cast { operand, to, lenient } => {
+            ExprKind::Cast { operand, to, .. } => {
                 let target = types::of_name(self.ask.dialect, to).ok();
-                self.cast(operand, target, to.length, *lenient, expr.at, place)
+                self.cast(operand, target, to.length, expr.at, place)
             }
             ExprKind::Step { .. } => self.refuse(expr.at, "STEP of another value than ROWTIME"),
             ExprKind::FloorTo { operand, unit, ceiling } => match self.spelling {
@@ -78,6 +78,20 @@ impl Writer<'_> {
             },
             ExprKind::Call(call) => self.call(call, expr, place),
         }
+    }
+
+    /// An expression as the query has it, but for fractions: they are doubles in the query, and decimals in Flink unless they have
+    /// an exponent.
+    pub(super) fn as_written(&mut self, expr: &Expr) -> String {
+        let mut text = self.ask.sql[expr.span.clone()].to_owned();
+        let mut fractions = Vec::new();
+        note_fractions(expr, &mut fractions);
+        fractions.sort_by_key(|(end, _)| std::cmp::Reverse(*end));
+        for (end, at) in fractions {
+            text.insert_str(end - expr.span.start, "E0");
+            self.rewritten(at, "a fraction gets an exponent, without which it would be a decimal");
+        }
+        text
     }
 
     /// Whether the query's language is the one that is written.
@@ -111,6 +125,8 @@ impl Writer<'_> {
                     (left, right) if types::is_numeric(&left) && types::is_numeric(&right) => Some(DataType::Float64),
                     _ => None,
                 },
+                BinaryOperator::Concatenate => Some(DataType::Utf8),
+                BinaryOperator::BitAnd | BinaryOperator::BitOr | BinaryOperator::BitXor => Some(DataType::Int64),
                 _ => Some(DataType::Boolean),
             },
             ExprKind::Cast { to, .. } => types::of_name(self.ask.dialect, to).ok(),
@@ -180,12 +196,7 @@ impl Writer<'_> {
 
     fn literal(&mut self, value: &Literal, at: Position) -> String {
         match (value, self.spelling) {
-            // A fraction is a double in the query, and a decimal in Flink unless it has an exponent.
-            (Literal::Number(digits), Spelling::Flink)
-                if digits.parse::<i64>().is_err() && !digits.contains(['e', 'E']) =>
-            {
-                format!("{digits}E0")
-            }
+            (Literal::Number(digits), Spelling::Flink) if is_fraction(digits) => format!("{digits}E0"),
             (Literal::Number(digits), _) => digits.clone(),
             (Literal::Text(text), _) => Spelling::text(text),
             (Literal::Boolean(true), Spelling::Flink) => "TRUE".to_owned(),
@@ -204,15 +215,7 @@ impl Writer<'_> {
     /// An expression as an operand, in parentheses where it is made of several.
     pub(super) fn operand(&mut self, expr: &Expr, place: Place<'_>) -> String {
         let told = self.expression(expr, place);
-        match expr.kind {
-            ExprKind::Name(_)
-            | ExprKind::Literal(_)
-            | ExprKind::Call(_)
-            | ExprKind::Cast { .. }
-            | ExprKind::Step { .. }
-            | ExprKind::FloorTo { .. } => told,
-            _ => format!("({told})"),
-        }
+        in_parentheses(expr, told)
     }
 
     /// Notes when two values are compared that are not of one type, or of types that are not known.
@@ -332,7 +335,6 @@ impl Writer<'_> {
         operand: &Expr,
         target: Option<DataType>,
         length: Option<usize>,
-        lenient: bool,
         at: Position,
         place: Place<'_>,
     ) -> String {
@@ -347,14 +349,13 @@ impl Writer<'_> {
         let rounds = self.ask.dialect == QueryDialect::Kinesis;
         let cast = |value: &str| format!("CAST({value} AS {name})");
         match (from, &to) {
-            (from, to) if from == *to => value,
+            (from, to) if from == *to => in_parentheses(operand, value),
             (DataType::Null, _) | (DataType::Int64, DataType::Float64 | DataType::Utf8) => cast(&value),
             (DataType::Float64, DataType::Int64) if !rounds => cast(&value),
             (DataType::Float64, DataType::Int64) if self.spelling == Spelling::Flink => {
                 self.rewritten(at, "a double becomes a whole number by ROUND and CAST");
                 cast(&format!("ROUND({value}, 0)"))
             }
-            (DataType::Utf8, DataType::Int64 | DataType::Float64) if lenient => format!("TRY_{}", cast(&value)),
             _ => self.refuse(at, "a CAST that fails, or writes its value, in another way"),
         }
     }
@@ -365,6 +366,32 @@ impl Writer<'_> {
             (DataType::Timestamp(..), QueryDialect::Kinesis, Spelling::Flink) => Some("TIMESTAMP(3)"),
             _ => self.spelling.data_type(data_type),
         }
+    }
+}
+
+/// Whether a number is a double in a query, and a decimal in Flink.
+fn is_fraction(digits: &str) -> bool {
+    digits.parse::<i64>().is_err() && !digits.contains(['e', 'E'])
+}
+
+/// Notes where the fractions of an expression end and begin.
+fn note_fractions(expr: &Expr, found: &mut Vec<(usize, Position)>) {
+    if matches!(&expr.kind, ExprKind::Literal(Literal::Number(digits)) if is_fraction(digits)) {
+        found.push((expr.span.end, expr.at));
+    }
+    expr.kind.parts().into_iter().for_each(|part| note_fractions(part, found));
+}
+
+/// What an expression became, in parentheses where it is made of several. What calls and casts become stands for itself.
+fn in_parentheses(expr: &Expr, told: String) -> String {
+    match expr.kind {
+        ExprKind::Name(_)
+        | ExprKind::Literal(_)
+        | ExprKind::Call(_)
+        | ExprKind::Cast { .. }
+        | ExprKind::Step { .. }
+        | ExprKind::FloorTo { .. } => told,
+        _ => format!("({told})"),
     }
 }
 

@@ -12,14 +12,13 @@ use crate::expression::{function, types};
 use crate::plan::{AggregateFunction as A, TIMESTAMP};
 
 /// Functions whose arguments are the same: the names in the query's languages, Flink's and Stream Analytics'.
-const SAME: [(&[&str], Option<&str>, Option<&str>); 17] = [
+const SAME: [(&[&str], Option<&str>, Option<&str>); 16] = [
     (&["ABS"], Some("ABS"), Some("ABS")),
     (&["CEIL", "CEILING"], Some("CEIL"), Some("CEILING")),
     (&["CHAR_LENGTH", "CHARACTER_LENGTH"], Some("CHAR_LENGTH"), None),
     (&["COALESCE"], Some("COALESCE"), Some("COALESCE")),
     (&["EXP"], Some("EXP"), Some("EXP")),
     (&["FLOOR"], Some("FLOOR"), Some("FLOOR")),
-    (&["INITCAP"], Some("INITCAP"), None),
     (&["LN"], Some("LN"), None),
     (&["LOG10"], Some("LOG10"), None),
     (&["LOWER"], Some("LOWER"), Some("LOWER")),
@@ -53,6 +52,9 @@ impl Writer<'_> {
             return self.refuse(expr.at, format!("{name}: no function there that is known to give the same"));
         };
         let arguments: Vec<String> = call.arguments.iter().map(|argument| self.expression(argument, place)).collect();
+        if name == "REPLACE" && !call.arguments.get(1).is_some_and(is_some_text) {
+            return self.refuse(expr.at, "REPLACE of what may be an empty text, which Flink finds everywhere");
+        }
         format!("{told}({})", arguments.join(", "))
     }
 
@@ -128,7 +130,7 @@ impl Writer<'_> {
         }
         match (super::super::window_call::length_of(&unit, count), self.type_of(time, place)) {
             (Some(length), Some(data_type)) if data_type == TIMESTAMP => {
-                format!("{} + {}", self.operand(time, place), Spelling::interval(length))
+                format!("({} + {})", self.operand(time, place), Spelling::interval(length))
             }
             _ => self.refuse(at, "DATEADD of a count that is no constant, or to what is no time"),
         }
@@ -181,7 +183,7 @@ impl Writer<'_> {
             }
             (Spelling::StreamAnalytics, true, true) => {
                 self.rewritten(at, "AVG of whole numbers, a whole number, is SUM divided by COUNT");
-                format!("SUM({distinct}{value}) / NULLIF(COUNT({distinct}{value}), 0)")
+                format!("(SUM({distinct}{value}) / NULLIF(COUNT({distinct}{value}), 0))")
             }
             _ => format!("AVG({distinct}{value})"),
         }
@@ -200,6 +202,11 @@ impl Writer<'_> {
             _ => Some(DataType::Float64),
         }
     }
+}
+
+/// Whether an expression is a constant text that is not empty.
+fn is_some_text(expr: &Expr) -> bool {
+    matches!(&expr.kind, ExprKind::Literal(Literal::Text(text)) if !text.is_empty())
 }
 
 /// The name of a unit of time, in upper case.

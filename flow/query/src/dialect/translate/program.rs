@@ -24,10 +24,22 @@ pub(super) struct Column {
 /// Where the rows of a `SELECT` go.
 #[derive(Clone, Copy)]
 pub(super) enum Destination<'c> {
-    /// Destination a step that others read: with the column that its rows go by.
+    /// A step that others read: with the column that its rows go by.
     Step,
-    /// Destination an output; its columns, where they are declared, in the order of the values.
-    Output(Option<&'c [Column]>),
+    /// An output; its columns, where they are declared, in the order of the values.
+    Output { name: &'c str, columns: Option<&'c [Column]> },
+    /// The same, of a `SELECT` behind the first one, which names it.
+    Same { columns: Option<&'c [Column]> },
+}
+
+impl<'c> Destination<'c> {
+    /// The columns of an output, where they are declared.
+    pub(super) fn columns(self) -> Option<&'c [Column]> {
+        match self {
+            Self::Step => None,
+            Self::Output { columns, .. } | Self::Same { columns } => columns,
+        }
+    }
 }
 
 impl Writer<'_> {
@@ -43,8 +55,9 @@ impl Writer<'_> {
                     steps.push((name.text.clone(), told));
                 }
                 Statement::Select(query) => {
-                    let told = self.query(query, Destination::Output(None));
-                    inserts.push((into(query).text, None, told));
+                    let name = into(query).text;
+                    let told = self.query(query, Destination::Output { name: &name, columns: None });
+                    inserts.push((name, None, told));
                 }
                 Statement::CreatePump { target, columns, query, .. } | Statement::Insert { target, columns, query } => {
                     if self.is_read(&target.text) {
@@ -55,7 +68,8 @@ impl Writer<'_> {
                         continue;
                     }
                     let columns = self.columns(target, columns.as_deref());
-                    let told = self.query(query, Destination::Output(columns.as_deref()));
+                    let into = Destination::Output { name: &target.text, columns: columns.as_deref() };
+                    let told = self.query(query, into);
                     inserts.push((target.text.clone(), columns, told));
                 }
                 Statement::CreateStream { .. } | Statement::CreateTable { .. } | Statement::DeclareTable(_) => {}
@@ -135,9 +149,7 @@ impl Writer<'_> {
         let name = |name: &str| self.spelling.name(name);
         let told: Vec<String> = steps.iter().map(|(step, told)| format!("{} AS (\n{told}\n)", name(step))).collect();
         let mut text = if told.is_empty() { String::new() } else { format!("WITH {}\n", told.join(",\n")) };
-        for (output, _, told) in inserts {
-            // INTO stands behind the first list of several.
-            let told = told.replacen("\nFROM ", &format!("\nINTO {}\nFROM ", name(output)), 1);
+        for (.., told) in inserts {
             text.push_str(&format!("{told}\n\n"));
         }
         format!("{}\n", text.trim_end())
@@ -148,7 +160,18 @@ impl Writer<'_> {
         if let Some((key, _)) = query.order_by.first() {
             self.refuse(key.at, "ORDER BY: the order in which rows come is no part of a table");
         }
-        let selects: Vec<String> = query.selects.iter().filter_map(|select| self.select(select, into)).collect();
-        selects.join("\nUNION ALL\n")
+        let (mut into, mut selects) = (into, Vec::with_capacity(query.selects.len()));
+        for select in &query.selects {
+            let Some(told) = self.select(select, into) else { continue };
+            selects.push(told);
+            if let Destination::Output { columns, .. } = into {
+                into = Destination::Same { columns };
+            }
+        }
+        selects.join(match self.spelling {
+            Spelling::Flink => "\nUNION ALL\n",
+            // It keeps what is there twice, and has no other.
+            Spelling::StreamAnalytics => "\nUNION\n",
+        })
     }
 }

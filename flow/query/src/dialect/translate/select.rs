@@ -42,6 +42,9 @@ impl Writer<'_> {
         let having = select.having.as_ref().map(|having| self.condition(having, place));
         let added = std::mem::take(&mut self.predicates);
         let mut told = format!("SELECT {}", items.join(", "));
+        if let (Destination::Output { name, .. }, Spelling::StreamAnalytics) = (into, self.spelling) {
+            told.push_str(&format!("\nINTO {}", self.spelling.name(name)));
+        }
         let from = windowed.as_ref().map_or(&read.source, |windowed| &windowed.source);
         told.push_str(&format!("\nFROM {from}"));
         let (of_rows, of_groups): (Vec<String>, Vec<String>) = match windowed.is_some() {
@@ -150,7 +153,7 @@ impl Writer<'_> {
             [true, true] => "FULL JOIN",
         };
         self.computed_time(&join.right);
-        let on = join.on.as_ref().map_or("TRUE", |on| &self.ask.sql[on.span.clone()]);
+        let on = join.on.as_ref().map_or_else(|| "TRUE".to_owned(), |on| self.as_written(on));
         format!("\n{kind} {} ON {on}", self.aliased(&join.right.name.text, &join.right))
     }
 
@@ -201,13 +204,10 @@ impl Writer<'_> {
                 }
             }
         }
+        let own = told.iter().find(|(_, name, ..)| name.eq_ignore_ascii_case(ROW_TIME)).map(|(.., at)| *at);
         let mut items = Vec::with_capacity(told.len() + 1);
         for (index, (value, name, data_type, at)) in told.into_iter().enumerate() {
-            let column = match into {
-                Destination::Output(Some(columns)) => columns.get(index).cloned(),
-                _ => None,
-            };
-            let Some(column) = column else {
+            let Some(column) = into.columns().and_then(|columns| columns.get(index)).cloned() else {
                 items.push(format!("{value} AS {}", self.spelling.name(&name)));
                 continue;
             };
@@ -218,6 +218,9 @@ impl Writer<'_> {
             (into, self.spelling, self.ask.dialect == QueryDialect::Standard)
         {
             items.extend(self.step_row_time(select, place));
+            if let Some(at) = own {
+                self.refuse(at, format!("a column `{ROW_TIME}` of a step: the time of its rows gets this name"));
+            }
         }
         items
     }
@@ -251,6 +254,9 @@ impl Writer<'_> {
                 Spelling::Flink => format!("CAST({value} AS DOUBLE)"),
                 Spelling::StreamAnalytics => format!("CAST({value} AS float)"),
             },
+            (None, DataType::Int64 | DataType::Float64) => {
+                self.refuse(at, "a value whose type is not known here, for a column of numbers; CAST says it")
+            }
             _ => value,
         }
     }

@@ -64,7 +64,7 @@ impl Writer<'_> {
                 self.rewritten(at, how);
             }
             let computed = Some(STORED.to_owned());
-            return Some(InputTime { name: ARRIVAL_TIME.to_owned(), computed, behind_ms: 0 });
+            return Some(InputTime { name: self.free(index, ARRIVAL_TIME), computed, behind_ms: 0 });
         }
         let expr = from.timestamp_by.as_ref()?;
         let scope = self.planner.sources[index].scope.clone();
@@ -79,7 +79,17 @@ impl Writer<'_> {
             return Some(InputTime { name: field_name(&column), computed: None, behind_ms });
         }
         let told = self.expression(expr, place);
-        Some(InputTime { name: EVENT_TIME.to_owned(), computed: Some(format!("AS {told}")), behind_ms })
+        Some(InputTime { name: self.free(index, EVENT_TIME), computed: Some(format!("AS {told}")), behind_ms })
+    }
+
+    /// A name for a column that is added to an input, which has none of that name.
+    fn free(&self, index: usize, wanted: &str) -> String {
+        let columns = &self.planner.sources[index].plan.columns;
+        let mut name = wanted.to_owned();
+        while columns.iter().any(|column| column.name.eq_ignore_ascii_case(&name)) {
+            name.push('_');
+        }
+        name
     }
 
     /// `CREATE TABLE` of all inputs and outputs.

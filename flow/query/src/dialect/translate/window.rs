@@ -7,8 +7,8 @@
 
 use millstream_catalog::QueryDialect;
 
-use super::super::standard::window_table::is_window_column;
-use super::super::syntax::{Expr, Select};
+use super::super::standard::window_table::{is_window_column, window_column};
+use super::super::syntax::{Expr, ExprKind, Select};
 use super::super::window::{grouping, monotonic, step_window};
 use super::super::window_call::window_call;
 use super::Writer;
@@ -49,6 +49,15 @@ impl Writer<'_> {
             self.refuse(at, "groups without a window");
             return None;
         };
+        if self.ask.dialect == QueryDialect::Standard && select.from.windows.is_none() {
+            // Groups of a window's results by its start and end: that they are of one window, the results say.
+            if !self.is_same_language() {
+                self.refuse(at, "groups of a window's results by their window");
+                return None;
+            }
+            let source = read.source.clone();
+            return Some(Some(Windowed { source, keys: Vec::new(), key_syntax, shifted: false, size_ms: 0 }));
+        }
         let cumulates = several.then(|| select.from.windows.as_ref().map(|table| table.windows.clone())).flatten();
         let time = read.time.clone().or((self.spelling == Spelling::StreamAnalytics).then(String::new));
         let Some(time) = time else {
@@ -64,7 +73,11 @@ impl Writer<'_> {
             }
             Spelling::StreamAnalytics => self.stream_analytics_window(window.spec, at),
         };
-        let (source, keys, shifted) = told?;
+        let (source, mut keys, shifted) = told?;
+        // A table may have a column of that name, of the windows before.
+        if self.is_same_language() && reads_window_time(select, read) {
+            keys.push("window_time".to_owned());
+        }
         let source = if source.is_empty() { read.source.clone() } else { source };
         let source = match (&select.from.alias, self.spelling) {
             (Some(alias), Spelling::Flink) => format!("{source} AS {}", self.spelling.name(&alias.text)),
@@ -87,9 +100,36 @@ impl Writer<'_> {
         let standard = self.ask.dialect == QueryDialect::Standard;
         // Of the standard dialect these are windows by `window_time`, or sessions: Flink's own.
         let shifted = closed_at_end && !standard;
+        let function = self.flink_function(spec.kind, cumulates, partition, read, time, at)?;
+        let offset_ms = spec.offset_ms + i64::from(shifted);
+        let offset_ms = if spec.kind == (WindowKind::Tumbling { size_ms: 1 }) { 0 } else { offset_ms };
+        if shifted {
+            self.rewritten(
+                at,
+                "windows (start, end] are windows [start, end) a millisecond later; window_time is the end",
+            );
+        }
+        let offset = if offset_ms == 0 { String::new() } else { format!(", {}", Spelling::interval(offset_ms)) };
+        let mut keys = vec!["window_start".to_owned(), "window_end".to_owned()];
+        if shifted {
+            keys.push("window_time".to_owned());
+        }
+        Some((format!("TABLE({function}{offset}))"), keys, shifted))
+    }
+
+    /// The table function of a window and its arguments but the offset, not closed yet; or said why Flink has none.
+    fn flink_function(
+        &mut self,
+        kind: WindowKind,
+        cumulates: Option<&[WindowKind]>,
+        partition: &[Expr],
+        read: &Read,
+        time: &str,
+        at: Position,
+    ) -> Option<String> {
         let table = format!("TABLE {}, DESCRIPTOR({})", read.name, self.spelling.name(time));
         let interval = Spelling::interval;
-        let function = match (cumulates, spec.kind) {
+        Some(match (cumulates, kind) {
             (Some([first, ..]), WindowKind::Hopping { hop_ms, .. }) => {
                 format!("CUMULATE({table}, {}, {}", interval(first.size_ms()), interval(hop_ms))
             }
@@ -105,7 +145,7 @@ impl Writer<'_> {
                 self.refuse(at, "a sliding window: Flink has none that gives a row at each change");
                 return None;
             }
-            (_, WindowKind::Session { timeout_ms, .. }) if standard => {
+            (_, WindowKind::Session { timeout_ms, .. }) if self.ask.dialect == QueryDialect::Standard => {
                 let place = Place { read, windowed: None };
                 let keys: Vec<String> = partition.iter().map(|key| self.expression(key, place)).collect();
                 let by = if keys.is_empty() { String::new() } else { format!(" PARTITION BY {}", keys.join(", ")) };
@@ -124,21 +164,7 @@ impl Writer<'_> {
                 self.refuse(at, "STAGGER: windows that begin with a key's first row");
                 return None;
             }
-        };
-        let offset_ms = spec.offset_ms + i64::from(shifted);
-        let offset_ms = if spec.kind == (WindowKind::Tumbling { size_ms: 1 }) { 0 } else { offset_ms };
-        if shifted {
-            self.rewritten(
-                at,
-                "windows (start, end] are windows [start, end) a millisecond later; window_time is the end",
-            );
-        }
-        let offset = if offset_ms == 0 { String::new() } else { format!(", {}", interval(offset_ms)) };
-        let mut keys = vec!["window_start".to_owned(), "window_end".to_owned()];
-        if standard || shifted {
-            keys.push("window_time".to_owned());
-        }
-        Some((format!("TABLE({function}{offset}))"), keys, shifted))
+        })
     }
 
     /// A window function of Stream Analytics.
@@ -165,6 +191,18 @@ impl Writer<'_> {
         }
         Some((String::new(), vec![function], shifted))
     }
+}
+
+/// Whether a `SELECT` reads `window_time` of its windows.
+fn reads_window_time(select: &Select, read: &Read) -> bool {
+    fn reads(expr: &Expr, read: &Read) -> bool {
+        let named = match &expr.kind {
+            ExprKind::Name(parts) => window_column(&read.scope, parts) == Some("window_time"),
+            _ => false,
+        };
+        named || expr.kind.parts().into_iter().any(|part| reads(part, read))
+    }
+    select.expressions().any(|expr| reads(expr, read))
 }
 
 /// Whether an expression behind `GROUP BY` is a window, or a row's time.

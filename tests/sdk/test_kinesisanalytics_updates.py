@@ -95,8 +95,8 @@ def test_updates_of_what_is_not_there_are_refused(analytics, application):
     processing = {"InputLambdaProcessorUpdate": {"RoleARNUpdate": ROLE}}
     wrong = {"InputId": "1.1", "InputProcessingConfigurationUpdate": processing}
     assert refused(update, analytics, application, InputUpdates=[wrong])[0] == "InvalidArgumentException"
-    parallel = {"InputId": "1.1", "InputParallelismUpdate": {"CountUpdate": 2}}
-    assert "InputParallelism" in refused(update, analytics, application, InputUpdates=[parallel])[1]
+    parallel = {"InputId": "1.1", "InputParallelismUpdate": {"CountUpdate": 65}}
+    assert refused(update, analytics, application, InputUpdates=[parallel])[0] == "ValidationException"
     remove = analytics.delete_application_output
     assert refused(change, analytics, application, remove, OutputId="3.1")[0] == missing
     assert refused(change, analytics, application, analytics.delete_application_input_processing_configuration, InputId="1.1")[0] == missing

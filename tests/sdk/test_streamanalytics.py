@@ -398,6 +398,8 @@ def test_mistakes_are_told(node, names):
     refused(node, "PUT", f"{job}/inputs/other", {"properties": source}, 400, "nobody")
     sql = {"datasource": {"type": "Microsoft.Sql/Server/Database", "properties": {"server": "x"}}}
     refused(node, "PUT", f"{job}/outputs/other", {"properties": sql}, 400, "Microsoft.Sql/Server/Database")
+    table = {"type": "Reference", "serialization": {"type": "Json"}, **sql}
+    refused(node, "PUT", f"{job}/inputs/other", {"properties": table}, 400, "`Microsoft.Sql/Server/Database` of reference data")
     refused(node, "PUT", f"{job}/outputs/other", {"properties": blob_output(names["box"], "{date")}, 400, "{date")
     refused(node, "PUT", f"{job}/outputs/other", {"properties": {"datasource": hub_source(names["hub"], propertyColumns="a")}},
             400, "propertyColumns")

@@ -148,6 +148,17 @@ pub struct SourcePlan {
     /// Rows for which these differ have timelines of their own: none is out of order for the sake of another. Over `schema`;
     /// nothing: all rows of a shard have one.
     pub timelines: Vec<ScalarExpr>,
+    /// Where a record's rows are in it; `None`: the record is a row.
+    pub rows_within: Option<RowsWithin>,
+}
+
+/// An array of a record whose elements are its rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowsWithin {
+    /// The names that lead to the array. Columns whose way begins with them are its elements', others stand beside it and are in each row.
+    pub path: Vec<String>,
+    /// Whether a record has a row in any case, without values of elements where there are none.
+    pub always: bool,
 }
 
 /// A column of a source.

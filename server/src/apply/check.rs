@@ -156,7 +156,7 @@ impl Checker<'_> {
                 (self.folder.join(&path.value).display().to_string(), 1, text.as_str())
             }
         };
-        let streams = spec.inputs.iter().map(|input| (input.value.name.as_str(), input.value.columns.as_slice()));
+        let streams = spec.inputs.iter().map(|input| (input.value.name.clone(), input.value.columns.clone()));
         let inputs = InputSchema::declared(spec.dialect, streams, &spec.references);
         spec.outputs.iter().for_each(|output| self.partition_key(pipeline, output));
         if spec.stopped && text.trim().is_empty() {

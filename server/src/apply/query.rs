@@ -86,6 +86,8 @@ fn input(spec: &InputSpec, found: Option<&QueryDefinition>) -> QueryInput {
         role: before.map(|before| before.role.clone()).unwrap_or_default(),
         consumer_group: before.map(|before| before.consumer_group.clone()).unwrap_or_default(),
         processor: before.and_then(|before| before.processor.clone()),
+        row_path: before.map(|before| before.row_path.clone()).unwrap_or_default(),
+        divided: before.map(|before| before.divided.clone()).unwrap_or_default(),
     }
 }
 

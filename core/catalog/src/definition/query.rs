@@ -121,13 +121,45 @@ pub struct QueryInput {
     /// The function that records go through before they become rows.
     #[serde(default)]
     pub processor: Option<InputProcessor>,
+    /// Where a record's rows are in it, as a JSON path to an array or to one of them (`$.records[0:]`); empty: the record is a row.
+    /// Mappings of columns begin at the row.
+    #[serde(default)]
+    pub row_path: String,
+    /// The names of the streams of the SQL between which its shards are divided, of which `name` is the first; empty: all rows are in `name`.
+    #[serde(default)]
+    pub divided: Vec<String>,
 }
 
 impl QueryInput {
-    /// Its name and the columns that it declares.
+    /// Each stream of the SQL that it is, as an input of its own.
     #[must_use]
-    pub fn declared(&self) -> (&str, &[ColumnDefinition]) {
-        (&self.name, &self.columns)
+    pub fn streams(&self) -> Vec<Self> {
+        match self.divided.as_slice() {
+            [] => vec![self.clone()],
+            names => names.iter().map(|name| Self { name: name.clone(), ..self.clone() }).collect(),
+        }
+    }
+
+    /// Whether the rows of a shard are among those of the stream of its name: each shard's are in one of those that it is divided into.
+    #[must_use]
+    pub fn has_shard(&self, number: u32) -> bool {
+        let place = self.divided.iter().position(|name| *name == self.name);
+        place.is_none_or(|place| number as usize % self.divided.len() == place)
+    }
+
+    /// Its name and the columns that it declares, whose mappings begin at the record.
+    #[must_use]
+    pub fn declared(&self) -> (String, Vec<ColumnDefinition>) {
+        let in_record = |column: &ColumnDefinition| {
+            let path = self.row_path.trim_end_matches("[0:]").trim_end_matches("[*]");
+            let in_row = column.mapping.clone().unwrap_or_else(|| format!("$.{}", column.name));
+            let mapping = match path {
+                "" | "$" => column.mapping.clone(),
+                path => Some(format!("{path}[*]{}", in_row.trim_start_matches('$'))),
+            };
+            ColumnDefinition { mapping, ..column.clone() }
+        };
+        (self.name.clone(), self.columns.iter().map(in_record).collect())
     }
 }
 
@@ -391,5 +423,50 @@ impl Definition for QueryDefinition {
 
     fn key(&self) -> &str {
         &self.name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input(row_path: &str, divided: &[&str]) -> QueryInput {
+        let column = |name: &str, mapping: Option<&str>| ColumnDefinition {
+            mapping: mapping.map(str::to_owned),
+            ..ColumnDefinition::new(name, ColumnType::Text)
+        };
+        QueryInput {
+            name: "S_001".into(),
+            stream: "in".into(),
+            format: RecordFormat::Json,
+            columns: vec![column("a", None), column("b", Some("$.x.y"))],
+            role: String::new(),
+            consumer_group: String::new(),
+            processor: None,
+            row_path: row_path.into(),
+            divided: divided.iter().map(|name| (*name).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn mappings_begin_at_the_record() {
+        let mappings = |row_path| -> Vec<Option<String>> {
+            input(row_path, &[]).declared().1.into_iter().map(|column| column.mapping).collect()
+        };
+        assert_eq!(mappings(""), [None, Some("$.x.y".into())]);
+        for path in ["$.data.rows", "$.data.rows[0:]", "$.data.rows[*]"] {
+            assert_eq!(mappings(path), [Some("$.data.rows[*].a".into()), Some("$.data.rows[*].x.y".into())], "{path}");
+        }
+    }
+
+    #[test]
+    fn each_shard_is_of_one_of_the_streams_that_an_input_is_divided_into() {
+        let streams = input("", &["S_001", "S_002", "S_003"]).streams();
+        assert_eq!(streams.iter().map(|stream| stream.name.as_str()).collect::<Vec<_>>(), ["S_001", "S_002", "S_003"]);
+        for shard in 0..10 {
+            assert_eq!(streams.iter().filter(|stream| stream.has_shard(shard)).count(), 1, "{shard}");
+        }
+        let whole = input("", &[]).streams();
+        assert!(whole.len() == 1 && (0..10).all(|shard| whole[0].has_shard(shard)));
     }
 }

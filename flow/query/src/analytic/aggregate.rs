@@ -12,6 +12,9 @@ use crate::window::queue::Queue;
 /// What the state of an aggregate takes beside the first of a row.
 const STATE_BYTES: usize = 32;
 
+/// What the results of rows of one instant may take: each may hold all values that it looks back to.
+const RESULT_BYTES_MAX: usize = 256 << 20;
+
 /// Aggregates of the same rows, which are kept once.
 pub(super) struct Aggregates {
     /// What is computed of the same rows.
@@ -44,6 +47,7 @@ impl Aggregates {
         for (accumulator, call) in single.accumulators.iter_mut().zip(&self.calls) {
             accumulator.add(&places, call.argument.as_ref().and_then(|_| arguments.next()));
         }
+        let mut left_out = Vec::new();
         for (row, &time) in places.iter().zip(rows.times) {
             let key = rows.keys.row(*row as usize);
             if rows.counts(*row as usize) {
@@ -51,7 +55,10 @@ impl Aggregates {
             }
             if let Some(queue) = self.open.get_mut(key) {
                 leave(queue, self.extent, time, &mut self.places);
-                queue.total(&self.places, &mut results, *row);
+                match results.value_bytes() > RESULT_BYTES_MAX {
+                    true => left_out.push(*row as usize),
+                    false => queue.total(&self.places, &mut results, *row),
+                }
             }
         }
         let result = |accumulator: &Accumulator| {
@@ -59,7 +66,19 @@ impl Aggregates {
                 places.iter().filter_map(|place| Some((*place as usize, accumulator.error(*place)?))).collect();
             (accumulator.finish(&places), failed)
         };
-        results.accumulators.iter().map(result).collect()
+        let mut found: Vec<Results> = results.accumulators.iter().map(result).collect();
+        if let Some((_, failed)) = found.first_mut() {
+            let mebibytes = RESULT_BYTES_MAX >> 20;
+            let told = format!("the rows of this time look back to more than {mebibytes} MiB of values");
+            failed.extend(left_out.into_iter().map(|row| (row, told.clone())));
+        }
+        found
+    }
+
+    /// About what one row's results may take, if they hold values one by one.
+    pub(super) fn result_bytes(&self) -> usize {
+        let holds = self.calls.iter().any(|call| call.distinct || call.function.keeps_values());
+        if holds { self.places.value_bytes() } else { 0 }
     }
 
     /// A row that counts from now on.

@@ -21,7 +21,7 @@ use crate::executor::state::{Reader, StateError, Writer};
 use crate::plan::{self, AnalyticFunction, Extent};
 use crate::waiting::{Due, ENTRY_BYTES, KEPT_BYTES_MAX, Waiting};
 use crate::window::key::{self, KeyEncoder};
-use crate::window::{CLOSED_ROWS, Closed};
+use crate::window::{CLOSED_BYTES, CLOSED_ROWS, Closed};
 use aggregate::Aggregates;
 use anomaly::Anomalies;
 use first::Firsts;
@@ -96,14 +96,31 @@ impl Analytic {
         if self.waiting.bytes() + kept > KEPT_BYTES_MAX { Err(TooMuch) } else { Ok(()) }
     }
 
-    /// The rows that none can come before any more, with their results.
-    pub(crate) fn close(&mut self, watermark: i64) -> Result<Vec<Closed>, ArrowError> {
-        let mut closed = Vec::new();
-        while let Some(due) = self.waiting.take_due(watermark, CLOSED_ROWS) {
-            closed.push(self.evaluate(due)?);
+    /// The rows that none can come before any more, with their results, or the first of them where results are large; and the
+    /// watermark at which these are all.
+    pub(crate) fn close(&mut self, watermark: i64) -> Result<(Vec<Closed>, i64), ArrowError> {
+        let (mut closed, mut bytes) = (Vec::new(), 0);
+        while let Some(due) = self.waiting.take_due(watermark, self.rows_at_once()) {
+            let last = due.times.last().copied();
+            let made = self.evaluate(due)?;
+            bytes += made.bytes();
+            closed.push(made);
+            if let Some(last) = last.filter(|_| bytes > CLOSED_BYTES) {
+                return Ok((closed, last.saturating_add(1)));
+            }
         }
         self.calls.iter_mut().for_each(|call| call.forget(watermark));
-        Ok(closed)
+        Ok((closed, watermark))
+    }
+
+    /// As many rows are computed together: each one's results may hold all values that it looks back to.
+    fn rows_at_once(&self) -> usize {
+        let of_row = |call: &Call| match &call.kind {
+            Kind::Aggregate(aggregates) => aggregates.result_bytes(),
+            _ => 0,
+        };
+        let bytes: usize = self.calls.iter().map(of_row).sum();
+        CLOSED_BYTES.checked_div(bytes).map_or(CLOSED_ROWS, |rows| rows.clamp(1, CLOSED_ROWS))
     }
 
     /// Rows in the order of time with the results of all calls; those that have none are told.

@@ -162,6 +162,32 @@ impl Column {
         }
     }
 
+    /// Adds the value of a row of another column of the same type.
+    pub(super) fn push_from(&mut self, other: &Self, row: usize) {
+        if other.valid.get(row) == Some(&false) {
+            return self.push_null();
+        }
+        let start =
+            |ends: &[i32]| row.checked_sub(1).and_then(|before| ends.get(before)).map_or(0, |end| *end as usize);
+        match (&mut self.values, &other.values) {
+            (Values::Int(to), Values::Int(of)) | (Values::Time(to), Values::Time(of)) => to.push(of[row]),
+            (Values::Float(to), Values::Float(of)) => to.push(of[row]),
+            (Values::Boolean(to), Values::Boolean(of)) => to.push(of[row]),
+            (Values::Text { ends, bytes }, Values::Text { ends: of_ends, bytes: of }) => {
+                bytes.extend_from_slice(&of[start(of_ends)..of_ends[row] as usize]);
+                ends.push(end(bytes.len()).unwrap_or(i32::MAX));
+            }
+            (Values::Json { ends, bytes }, Values::Json { ends: of_ends, bytes: of }) => {
+                let start = row.checked_sub(1).map_or(0, |before| of_ends[before] as usize);
+                bytes.extend_from_slice(&of[start..of_ends[row] as usize]);
+                ends.push(bytes.len() as i64);
+            }
+            // Both are of one type.
+            _ => return self.push_null(),
+        }
+        self.note_valid();
+    }
+
     /// Takes back all rows but the first `rows`.
     pub(super) fn truncate(&mut self, rows: usize) {
         self.rows = self.rows.min(rows);

@@ -175,6 +175,7 @@ mod tests {
             time: TimeSource::Arrival,
             watermark_ms: None,
             timelines: Vec::new(),
+            rows_within: None,
         };
         let mut columns: Vec<Column> =
             types.iter().map(|(_, data_type)| Column::new(data_type, Fit::Converted)).collect();

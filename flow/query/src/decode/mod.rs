@@ -1,7 +1,7 @@
 //! From records to Arrow batches of only the columns a query uses.
 //!
 //! A record that cannot be read becomes an error with its reason; the others are not disturbed. Knows no time policy and no
-//! query. Read next: [`json`], [`json_text`], [`shape`] (rows like those before), [`csv`],
+//! query. Read next: [`json`], [`json_text`], [`shape`] (rows like those before), [`parts`] (several rows of a record), [`csv`],
 //! [`mod@column`] (what rows are collected in), [`infer`] (columns from samples).
 
 mod column;
@@ -9,6 +9,7 @@ mod csv;
 pub(crate) mod infer;
 pub(crate) mod json;
 mod json_text;
+mod parts;
 mod plain;
 mod shape;
 pub(crate) mod timestamp;
@@ -93,6 +94,7 @@ pub(crate) struct Decoder {
 
 enum Format {
     Json(json::JsonReader),
+    Parts(Box<parts::PartsReader>),
     Csv(csv::CsvReader),
 }
 
@@ -102,9 +104,12 @@ impl Decoder {
     pub(crate) fn new(source: &SourcePlan, format: &RecordFormat, dialect: QueryDialect) -> Self {
         let record_format = format.clone();
         let azure = dialect == QueryDialect::StreamAnalytics;
-        let format = match format {
-            RecordFormat::Json => Format::Json(json::JsonReader::new(source, azure)),
-            RecordFormat::Csv { delimiter } => Format::Csv(csv::CsvReader::new(source, delimiter, azure)),
+        let format = match (format, &source.rows_within) {
+            (RecordFormat::Json, Some(within)) => {
+                Format::Parts(Box::new(parts::PartsReader::new(source, within, azure)))
+            }
+            (RecordFormat::Json, None) => Format::Json(json::JsonReader::new(source, azure)),
+            (RecordFormat::Csv { delimiter }, _) => Format::Csv(csv::CsvReader::new(source, delimiter, azure)),
         };
         let columns = source.columns.iter().map(|column| Column::new(&column.data_type, column.fit)).collect();
         Self { source: source.clone(), record_format, dialect, format, columns, keeps_data: false }
@@ -133,6 +138,7 @@ impl Decoder {
             |(line, reason): (&str, String)| DecodeError::new(record, keeps_data.then_some(line.as_bytes()), reason);
         let read = match &mut self.format {
             Format::Json(reader) => reader.read(payload, &mut self.columns),
+            Format::Parts(reader) => reader.read(payload, &mut self.columns),
             Format::Csv(reader) => {
                 let mut wrong = Vec::new();
                 let read = reader.read(payload, &mut self.columns, &mut wrong);

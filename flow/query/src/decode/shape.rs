@@ -295,6 +295,7 @@ mod tests {
             time: TimeSource::Arrival,
             watermark_ms: None,
             timelines: Vec::new(),
+            rows_within: None,
         }
     }
 

@@ -80,19 +80,19 @@ impl InputSchema {
 
     /// A query's inputs and reference data with the columns that they declare. Whether a stream is a hub is taken from the language:
     /// in Stream Analytics' each may be one.
-    pub fn declared<'a>(
+    pub fn declared(
         dialect: QueryDialect,
-        inputs: impl IntoIterator<Item = (&'a str, &'a [ColumnDefinition])>,
+        inputs: impl IntoIterator<Item = (String, Vec<ColumnDefinition>)>,
         references: &[ReferenceInput],
     ) -> Vec<Self> {
-        let schema = |name: &str, columns: &[ColumnDefinition], reference: bool| Self {
-            name: name.to_owned(),
-            columns: (!columns.is_empty()).then(|| columns.to_vec()),
+        let schema = |name: String, columns: Vec<ColumnDefinition>, reference: bool| Self {
+            name,
+            columns: (!columns.is_empty()).then_some(columns),
             hub: dialect == QueryDialect::StreamAnalytics && !reference,
             reference,
         };
         let inputs = inputs.into_iter().map(|(name, columns)| schema(name, columns, false));
-        let references = references.iter().map(|input| schema(&input.name, &input.columns, true));
+        let references = references.iter().map(|input| schema(input.name.clone(), input.columns.clone(), true));
         inputs.chain(references).collect()
     }
 }

@@ -64,8 +64,9 @@ fn select(tokens: &mut Tokens) -> Result<Select, PlanError> {
     if tokens.dialect == QueryDialect::StreamAnalytics && tokens.take_word("INTO") {
         into = Some(tokens.expect_ident("an output's name")?);
         if tokens.is_word("PARTITION") {
-            let error = tokens.not_supported("PARTITION BY behind INTO");
-            return Err(error.hint("the output's own partition key, and PARTITION BY behind FROM"));
+            let message = "PARTITION BY does not stand behind INTO, which names an output";
+            let hint = "the output's own partition key, and SELECT … FROM source PARTITION BY key INTO 10";
+            return Err(PlanError::new(PlanErrorCode::Syntax, tokens.at(), message).hint(hint));
         }
     }
     tokens.expect_word("FROM")?;

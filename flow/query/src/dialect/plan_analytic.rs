@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Field};
 use millstream_catalog::QueryDialect;
 
 use super::plan_anomaly::anomaly;
-use super::plan_listing::event;
+use super::plan_listing::{event, listing};
 use super::plan_over;
 use super::plan_partition::with_partition;
 use super::plan_select::aggregate;
@@ -124,7 +124,8 @@ fn bind(binder: &Binder, rows: &RowScope, call: &Call, expr: &Expr) -> Result<An
         Some(Over::Window(frame)) => Some(frame),
         _ => None,
     };
-    if let Some((column, _)) = frame.and_then(|frame| frame.order_by.first()) {
+    let ordered = function::is_listing(binder.dialect, &name);
+    if let Some((column, _)) = frame.and_then(|frame| frame.order_by.first()).filter(|_| !ordered) {
         let message = format!("{name} goes by the time of events and takes no ORDER BY");
         return Err(PlanError::new(PlanErrorCode::Syntax, column.at, message));
     }
@@ -166,11 +167,8 @@ pub(super) fn aggregated(
     expr: &Expr,
     extent: Extent,
 ) -> Result<(AnalyticFunction, DataType), PlanError> {
-    let call = aggregate(binder, call, expr)?;
-    if call.distinct {
-        let message = "not supported yet: DISTINCT in an aggregate with OVER";
-        return Err(PlanError::new(PlanErrorCode::NotSupported, expr.at, message));
-    }
+    let listed = function::is_listing(binder.dialect, &call.full_name().to_uppercase());
+    let call = if listed { listing(binder, call, expr)? } else { aggregate(binder, call, expr)? };
     let data_type = call.data_type.clone();
     Ok((AnalyticFunction::Aggregate { call, extent }, data_type))
 }

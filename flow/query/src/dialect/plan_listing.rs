@@ -1,4 +1,5 @@
-//! Stream Analytics' aggregates that keep values: `Collect`, `CollectTop`, `TopOne`, `Percentile_Cont` and `Percentile_Disc`.
+//! Stream Analytics' aggregates that keep values: `Collect`, `CollectTop`, `TopOne`, `Percentile_Cont` and `Percentile_Disc`, of windows and,
+//! with `LIMIT DURATION`, of the events that are looked back to.
 //!
 //! Source: the pages of these functions in "Aggregate functions (Azure Stream Analytics)".
 
@@ -34,16 +35,18 @@ pub(super) fn listing(binder: &Binder, call: &Call, expr: &Expr) -> Result<Aggre
         let message = format!("{name} takes neither `*` nor DISTINCT");
         return Err(PlanError::new(PlanErrorCode::Syntax, expr.at, message));
     }
-    if let Some(limit) = frame.and_then(|frame| frame.limit.as_deref()) {
-        let message = format!("not supported yet: {name} with LIMIT DURATION");
-        let hint = format!("{name} of a window: GROUP BY …, TumblingWindow(minute, 1)");
-        return Err(PlanError::new(PlanErrorCode::NotSupported, limit.at, message).hint(hint));
-    }
     let (function, argument, data_type) = match name.as_str() {
         "COLLECT" => {
-            if let Some(frame) = frame {
-                let message = "not supported yet: COLLECT with OVER";
-                return Err(PlanError::new(PlanErrorCode::NotSupported, frame.at, message));
+            if let Some((column, _)) = frame.and_then(|frame| frame.order_by.first()) {
+                let message = "COLLECT takes no ORDER BY";
+                return Err(
+                    PlanError::new(PlanErrorCode::Syntax, column.at, message).hint("CollectTop(10) OVER (ORDER BY …)")
+                );
+            }
+            if let Some(frame) = frame.filter(|frame| frame.limit.is_none()) {
+                let message = "COLLECT with OVER does not say how far it looks back";
+                let hint = "Collect() OVER (PARTITION BY key LIMIT DURATION(minute, 5))";
+                return Err(PlanError::new(PlanErrorCode::Window, frame.at, message).hint(hint));
             }
             (AggregateFunction::Collect, collected(binder, call, expr.at)?, VALUE)
         }
@@ -117,12 +120,14 @@ pub(super) fn event(binder: &Binder, at: Position) -> Result<ScalarExpr, PlanErr
 
 fn order<'f>(name: &str, frame: Option<&'f Frame>, at: Position) -> Result<&'f [(Expr, bool)], PlanError> {
     let order = frame.map_or(&[][..], |frame| &frame.order_by);
-    let alone =
-        frame.is_some_and(|frame| frame.partition_by.is_empty() && frame.limit.is_none() && frame.when.is_none());
-    if alone && (1..=ORDER_MAX).contains(&order.len()) {
+    // What stands beside the order says which events are looked back to, if any are.
+    let fits =
+        frame.is_some_and(|frame| frame.limit.is_some() || (frame.partition_by.is_empty() && frame.when.is_none()));
+    if fits && (1..=ORDER_MAX).contains(&order.len()) {
         return Ok(order);
     }
-    let message = format!("{name} needs OVER with ORDER BY and 1 to {ORDER_MAX} columns, and nothing else");
+    let rest = if frame.is_some_and(|frame| frame.limit.is_some()) { "" } else { ", and nothing else" };
+    let message = format!("{name} needs OVER with ORDER BY and 1 to {ORDER_MAX} columns{rest}");
     Err(PlanError::new(PlanErrorCode::Window, at, message).hint(format!("{name}(…) OVER (ORDER BY column DESC)")))
 }
 

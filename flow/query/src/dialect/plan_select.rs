@@ -19,9 +19,6 @@ use crate::plan::{
     AggregateCall, AggregateFunction, Operator, ScalarExpr, TIMESTAMP, VALUE, WindowAggregate, WindowKind, with_rowtime,
 };
 
-/// The most ranked values that an aggregate may keep of each instant of a sliding window.
-const SLIDING_TOP_MAX: usize = 16;
-
 /// The columns a pump writes: the stream's, and for each the place of its value among those selected.
 pub(super) struct Target {
     pub columns: Vec<(String, TypeName)>,
@@ -144,21 +141,6 @@ fn window_aggregate(
         return None;
     };
     if places.len() != calls.len() {
-        return None;
-    }
-    let slides = matches!(window.spec.kind, WindowKind::Sliding { .. });
-    // Such an aggregate would keep each value of a window many times.
-    let many = |call: &AggregateCall| call.distinct || call.function.keeps_more_than(SLIDING_TOP_MAX);
-    let kept = calls.iter().zip(&places).find(|(_, (_, place))| many(&bound[*place]));
-    if let (true, Some(((_, expr), (_, place)))) = (slides, kept) {
-        let what = match &bound[*place] {
-            call if call.distinct => "DISTINCT".to_owned(),
-            call if call.function.ranks().is_some() => format!("COLLECTTOP of more than {SLIDING_TOP_MAX}"),
-            call => call.function.name().to_owned(),
-        };
-        let message = format!("not supported yet: {what} over a sliding window");
-        let hint = "HoppingWindow(second, 60, 1), whose windows share what they keep";
-        errors.push(PlanError::new(PlanErrorCode::NotSupported, expr.at, message).hint(hint));
         return None;
     }
     let group_schema = group_schema(&grouping.keys, &bound);

@@ -9,7 +9,7 @@ use super::InputSchema;
 use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::expression::scope::{METADATA, RowScope};
 use crate::expression::types;
-use crate::plan::{ColumnOrigin, Fit, SourceColumn, SourcePlan, TIMESTAMP, TimeSource, with_rowtime};
+use crate::plan::{ColumnOrigin, Fit, RowsWithin, SourceColumn, SourcePlan, TIMESTAMP, TimeSource, with_rowtime};
 
 /// The columns that a language adds to those of the records, in the order in which `*` stands for them.
 fn added_columns(dialect: QueryDialect) -> Vec<SourceColumn> {
@@ -55,12 +55,22 @@ pub(super) fn source(
 ) -> Result<(SourcePlan, RowScope), PlanError> {
     let mut columns = declares.unwrap_or_default().to_vec();
     let defined = if declares.is_none() { input.columns.as_deref().unwrap_or_default() } else { &[] };
+    let mut rows_within = None;
     for (position, definition) in defined.iter().enumerate() {
+        let (origin, within) = origin_within(input, definition, position)?;
+        if rows_within.is_some() && within.is_some() && rows_within != within {
+            let message = format!(
+                "not supported yet: one array of an input's records gives rows, and those of `{}` have two",
+                input.name
+            );
+            return Err(PlanError::new(PlanErrorCode::NotSupported, Position { line: 1, column: 1 }, message));
+        }
+        rows_within = rows_within.or(within);
         columns.push(SourceColumn {
             fit: Fit::Converted,
             name: definition.name.clone(),
             data_type: types::of_column(dialect, definition.column_type),
-            origin: origin(input, definition, position)?,
+            origin,
         });
     }
     let own = columns.len();
@@ -99,6 +109,7 @@ pub(super) fn source(
         time: TimeSource::Arrival,
         watermark_ms: None,
         timelines: Vec::new(),
+        rows_within,
     };
     Ok((source, scope))
 }
@@ -129,22 +140,48 @@ pub(super) fn origin(
     column: &ColumnDefinition,
     position: usize,
 ) -> Result<ColumnOrigin, PlanError> {
+    match origin_within(input, column, position)? {
+        (origin, None) => Ok(origin),
+        (_, Some(_)) => Err(elements_of_arrays(input, column)),
+    }
+}
+
+fn elements_of_arrays(input: &InputSchema, column: &ColumnDefinition) -> PlanError {
+    let mapping = column.mapping.as_deref().unwrap_or_default();
+    let message = format!(
+        "not supported yet: the mapping `{mapping}` of column `{}` of `{}` (elements of arrays)",
+        column.name, input.name
+    );
+    let at = Position { line: 1, column: 1 };
+    PlanError::new(PlanErrorCode::NotSupported, at, message).hint("$.field, $.outer.inner or $.array[0:].field")
+}
+
+/// The same, and where the array is whose elements are rows: `$.a[0:].b` is a value of them, `$.a[*].b` too where they alone are
+/// rows; `$.a[0:]` is the whole array.
+fn origin_within(
+    input: &InputSchema,
+    column: &ColumnDefinition,
+    position: usize,
+) -> Result<(ColumnOrigin, Option<RowsWithin>), PlanError> {
     let name = || vec![column.name.clone()];
     let Some(mapping) = column.mapping.as_deref().filter(|mapping| !mapping.is_empty()) else {
-        return Ok(ColumnOrigin::Field { path: name(), position });
+        return Ok((ColumnOrigin::Field { path: name(), position }, None));
     };
     if let Ok(position) = mapping.parse() {
-        return Ok(ColumnOrigin::Field { path: name(), position });
+        return Ok((ColumnOrigin::Field { path: name(), position }, None));
     }
-    let path: Vec<String> =
-        mapping.trim_start_matches('$').trim_start_matches('.').split('.').map(str::to_owned).collect();
-    if mapping.contains('[') || path.iter().any(String::is_empty) {
-        let message = format!(
-            "not supported yet: the mapping `{mapping}` of column `{}` of `{}` (elements of arrays)",
-            column.name, input.name
-        );
-        let at = Position { line: 1, column: 1 };
-        return Err(PlanError::new(PlanErrorCode::NotSupported, at, message).hint("$.field or $.outer.inner"));
+    let names = |path: &str| -> Vec<String> { path.trim_start_matches('.').split('.').map(str::to_owned).collect() };
+    let way = mapping.trim_start_matches('$').trim_end_matches("[0:]");
+    let (array, rest, always) = match (way.split_once("[0:]"), way.split_once("[*]")) {
+        (Some((array, rest)), None) => (Some(array), rest, true),
+        (None, Some((array, rest))) => (Some(array), rest, false),
+        (None, None) => (None, way, false),
+        (Some(_), Some(_)) => (None, "", false),
+    };
+    let array = array.map(names);
+    let path: Vec<String> = array.iter().flatten().cloned().chain(names(rest)).collect();
+    if path.iter().any(|name| name.is_empty() || name.contains('[')) {
+        return Err(elements_of_arrays(input, column));
     }
-    Ok(ColumnOrigin::Field { path, position })
+    Ok((ColumnOrigin::Field { path, position }, array.map(|path| RowsWithin { path, always })))
 }

@@ -1,7 +1,7 @@
 //! Time passes: windows end, joins decide, and what comes of it flows on, each of it to each output once.
 //!
-//! A join may give much at once. It then gives a part, the steps behind it follow as far as it has come, and the next call goes
-//! on there. Read next: [`super::replay`], where a plan takes over from one that had handed on a part of what it gives.
+//! A join, or windows that are over at once, may give much. They then give a part, the steps behind follow as far as it has come, and the
+//! next call goes on there. Read next: [`super::replay`], where a plan takes over from one that had handed on a part of what it gives.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -80,7 +80,7 @@ impl Executor {
         }
     }
 
-    /// The same, but only a part where joins give much; says whether there is more.
+    /// The same, but only a part where joins or windows give much; says whether there is more.
     pub(crate) fn advance_some(&mut self, until: Option<i64>) -> Result<(Produced, bool), ExecuteError> {
         self.begin_read();
         let watermark = self.watermark().max(until.unwrap_or(i64::MIN));
@@ -93,7 +93,7 @@ impl Executor {
             }
             let delay = self.delays[step];
             time = time.min(self.join_until(step, time.saturating_sub(delay))?.saturating_add(delay));
-            self.close_until(step, time.saturating_sub(delay))?;
+            time = time.min(self.close_until(step, time.saturating_sub(delay))?.saturating_add(delay));
             self.times[step] = self.times[step].max(time);
         }
         Ok((self.take(), time < watermark))
@@ -143,15 +143,17 @@ impl Executor {
         self.joined(step, candidates, from..candidates.len())
     }
 
-    /// Gives the windows of a step that are over at a time, or what else has waited for it.
-    fn close_until(&mut self, step: usize, reached: i64) -> Result<(), ExecuteError> {
-        let Some(windows) = &mut self.windows[step] else { return Ok(()) };
-        for closed in windows.close(reached)? {
+    /// Gives the windows of a step that are over at a time, or what else has waited for it, or a part of that; tells at which time
+    /// that part is all.
+    fn close_until(&mut self, step: usize, reached: i64) -> Result<i64, ExecuteError> {
+        let Some(windows) = &mut self.windows[step] else { return Ok(reached) };
+        let (closed, reached) = windows.close(reached)?;
+        for closed in closed {
             // What comes of one window does not hang on how many end together.
             self.apply_room = Room::default();
             self.over(step, closed)?;
         }
-        Ok(())
+        Ok(reached)
     }
 
     fn over(&mut self, step: usize, mut rest: Closed) -> Result<(), ExecuteError> {
@@ -246,5 +248,50 @@ mod tests {
         let of = |output| found.iter().filter(move |((of, _), _)| *of == output).map(|(_, count)| *count);
         assert_eq!(of(0).sum::<usize>(), total);
         assert_eq!(of(1).collect::<Vec<_>>(), [1; 6], "each window once");
+    }
+
+    /// Hopping windows of a value of a mebibyte, all over at once, are given in parts; each may be the last before a crash.
+    #[test]
+    fn windows_that_give_much_at_once_come_in_parts() {
+        for (window, rows) in [("HoppingWindow(second, 80, 1)", 80), ("SlidingWindow(second, 300)", 21)] {
+            let sql = format!(
+                "WITH c AS (SELECT Collect(REPLICATE('x', 1048576)) AS c FROM i GROUP BY {window})
+                 SELECT GetArrayLength(c) AS n INTO lengths FROM c;
+                 SELECT COUNT(*) AS n INTO sums FROM c GROUP BY TumblingWindow(hour, 1)"
+            );
+            let executor = || {
+                let input = InputSchema::new("i", Some(vec![ColumnDefinition::new("n", ColumnType::BigInt)]));
+                let program = plan(QueryDialect::StreamAnalytics, &sql, &[input]).unwrap();
+                Executor::new(program, EventOrder::default(), &[RecordFormat::Json], &[1])
+            };
+            let (mut executor_now, mut found, mut parts) = (executor(), BTreeMap::new(), 0);
+            let count = if rows == 80 { 1 } else { 11 };
+            for row in 0..count {
+                let mut records = EncodedRecords::default();
+                records.push(b"", b"", b"{}");
+                let (bytes, count) = records.freeze();
+                let append_time = 1_700_000_000_000 + row as i64 * 1_000;
+                executor_now.push(0, 0, &RecordBatch { base_offset: row, count, append_time, bytes }, 0).unwrap();
+            }
+            executor_now.caught_up(0, 0, 1_700_010_000_000);
+            loop {
+                let (some, more) = executor_now.advance_some(None).unwrap();
+                assert!(some.bytes() < 1 << 20, "{window}: what is given flows on part by part");
+                note(&some, &mut found);
+                parts += 1;
+                if !more {
+                    break;
+                }
+                let (snapshot, emitted, given) =
+                    (executor_now.snapshot(), executor_now.advanced(), executor_now.given());
+                executor_now = executor();
+                executor_now.restore(&snapshot).unwrap();
+                executor_now.resume(emitted, vec![vec![count]], &given);
+            }
+            assert!(parts > 2, "{window}: {parts}");
+            let of = |output| found.iter().filter(move |((of, _), _)| *of == output).map(|(_, count)| *count);
+            assert_eq!((of(0).sum::<usize>(), of(0).max()), (rows, Some(1)), "{window}: each window once");
+            assert_eq!(of(1).collect::<Vec<_>>(), [1], "{window}");
+        }
     }
 }

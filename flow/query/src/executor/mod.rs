@@ -31,6 +31,7 @@ use crate::substreams::Substreams;
 use crate::time_policy::{OrderCounts, ShardTime};
 use crate::window::Closed;
 use advance::Handed;
+pub(crate) use apply::row_width;
 use evaluate::{by_row, columns, keep};
 use failure::ErrorRoom;
 use lookup::Tables;
@@ -446,6 +447,11 @@ impl Executor {
 }
 
 impl Produced {
+    /// What the rows take in memory, about: batches that share their buffers count them each.
+    pub(crate) fn bytes(&self) -> usize {
+        self.rows.iter().map(|(_, batch)| batch.get_array_memory_size()).sum()
+    }
+
     /// Rows of all outputs.
     pub(crate) fn count(&self) -> usize {
         self.rows.iter().map(|(_, batch)| batch.num_rows()).sum()

@@ -71,20 +71,28 @@ impl Timed {
         told.map_err(ExecuteError::TooLarge)
     }
 
-    /// What no further row can change, oldest first, each once.
-    pub(super) fn close(&mut self, watermark: i64) -> Result<Vec<Closed>, ExecuteError> {
+    /// What no further row can change, oldest first, each once, or a part of it where that is much; and the watermark at which
+    /// this is all.
+    pub(super) fn close(&mut self, watermark: i64) -> Result<(Vec<Closed>, i64), ExecuteError> {
+        let mut reached = watermark;
         let mut closed = match self {
             Self::Windows(windows) => {
-                windows.close(watermark).map_err(|error| ExecuteError::TooLarge(error.to_string()))?
+                let closed;
+                (closed, reached) = windows.close(watermark);
+                closed
             }
-            Self::Analytic(analytic) => analytic.close(watermark)?,
+            Self::Analytic(analytic) => {
+                let closed;
+                (closed, reached) = analytic.close(watermark)?;
+                closed
+            }
             Self::Pattern(pattern) => pattern.close(watermark)?,
             Self::Sorting(sorting) => sorting.close(watermark)?,
             Self::Scoring(scoring) => scoring.close(watermark),
         };
         match closed.iter_mut().find_map(|closed| closed.stops.take()) {
             Some(reason) => Err(ExecuteError::TooLarge(reason)),
-            None => Ok(closed),
+            None => Ok((closed, reached)),
         }
     }
 

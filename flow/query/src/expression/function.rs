@@ -5,7 +5,7 @@ use millstream_catalog::QueryDialect;
 
 use super::kernel::Kernel;
 use super::{geo, log, number, regex, standard, text, time};
-use crate::dialect::syntax::Call;
+use crate::dialect::syntax::{Call, Over};
 use crate::plan::AggregateFunction;
 use crate::value::access;
 
@@ -308,10 +308,14 @@ pub(crate) fn is_analytic(dialect: QueryDialect, name: &str) -> bool {
     ANALYTIC.iter().any(|known| known.0 == name && speaks(dialect, known.1))
 }
 
-/// Whether a call looks back from a row: an analytic function, or an aggregate with `OVER`.
+/// Whether a call looks back from a row: an analytic function, or an aggregate with `OVER`. Those of a form of their own have `OVER`
+/// in windows, too, and look back where it has `LIMIT DURATION`.
 pub(crate) fn looks_back(dialect: QueryDialect, call: &Call) -> bool {
     let name = call.full_name().to_uppercase();
-    is_analytic(dialect, &name) || (call.over.is_some() && aggregate(dialect, &name).is_some())
+    let limited = || matches!(call.over.as_deref(), Some(Over::Window(frame)) if frame.limit.is_some());
+    is_analytic(dialect, &name)
+        || (call.over.is_some() && aggregate(dialect, &name).is_some())
+        || (is_listing(dialect, &name) && limited())
 }
 
 /// The aggregate of a name (in upper case) in a language.

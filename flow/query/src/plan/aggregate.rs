@@ -111,11 +111,6 @@ impl AggregateFunction {
         all || self.ranks().is_some()
     }
 
-    /// Whether what is kept of groups is added up to more values of one group than that. A script's values are not added up.
-    pub(crate) fn keeps_more_than(self, most: usize) -> bool {
-        self != Self::Script && self.keeps_values() && self.ranks().is_none_or(|ranks| ranks > most)
-    }
-
     /// How many of ranked values are kept.
     pub(crate) fn ranks(self) -> Option<usize> {
         match self {

@@ -66,7 +66,7 @@ pub enum AnalyticFunction {
     },
     /// An aggregate of these rows.
     Aggregate {
-        /// Never with `distinct`.
+        /// Of what.
         call: AggregateCall,
         /// How far rows go back. With [`Extent::Rows`] all rows count.
         extent: Extent,

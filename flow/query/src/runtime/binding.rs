@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_catalog::{
     ColumnDefinition, EventOrder, QueryDefinition, QueryDialect, QueryFunction, QueryInput, ReferenceInput,
-    StreamDefinition, StreamOwner,
+    ShardDefinition, StreamDefinition, StreamOwner,
 };
 use millstream_stream::{Streams, aggregate};
 use millstream_types::Millis;
@@ -66,10 +66,9 @@ impl Binding {
         {
             return Err(QueryError::Plan(vec![PlanError::late_without_limit()]));
         }
+        let all: Vec<QueryInput> = definition.inputs.iter().flat_map(QueryInput::streams).collect();
         let input_of = |name: &str| {
-            definition
-                .inputs
-                .iter()
+            all.iter()
                 .find(|input| input.name == name)
                 .cloned()
                 .ok_or_else(|| QueryError::NoInput { name: name.to_owned() })
@@ -93,10 +92,33 @@ impl Binding {
         gone.map_or(Look::Same, Look::Gone)
     }
 
+    /// Whether a source has the rows of a shard of its stream.
+    pub(super) fn has_shard(&self, source: usize, shard: &ShardDefinition) -> bool {
+        self.inputs[source].has_shard(shard.index)
+    }
+
+    /// Whether any source has the rows of a shard of a stream.
+    pub(super) fn is_wanted(&self, stream: &str, shard: &ShardDefinition) -> bool {
+        let of_stream = |input: &&QueryInput| input.stream == stream;
+        self.inputs.iter().filter(of_stream).any(|input| input.has_shard(shard.index))
+    }
+
+    /// Tells an executor that no rows of other streams' shards will come: they hold up no window.
+    pub(super) fn leave_out(&self, executor: &mut Executor) {
+        for (source, stream) in self.streams.iter().enumerate() {
+            for (index, shard) in stream.shards.iter().enumerate() {
+                if !self.has_shard(source, shard) {
+                    executor.ended(source, index);
+                }
+            }
+        }
+    }
+
     pub(super) fn executor(&self, definition: &QueryDefinition) -> Executor {
         let formats: Vec<_> = self.inputs.iter().map(|input| input.format.clone()).collect();
         let shards: Vec<usize> = self.streams.iter().map(|stream| stream.shards.len()).collect();
-        let executor = Executor::new(self.program.clone(), definition.event_order, &formats, &shards);
+        let mut executor = Executor::new(self.program.clone(), definition.event_order, &formats, &shards);
+        self.leave_out(&mut executor);
         executor.with_tables(self.tables.clone())
     }
 }
@@ -107,10 +129,11 @@ pub(super) async fn known(
     streams: &Streams,
     definition: &QueryDefinition,
 ) -> Result<(Vec<InputSchema>, Vec<String>), QueryError> {
-    let inputs = definition.inputs.iter().map(QueryInput::declared);
-    let mut schemas = InputSchema::declared(definition.dialect, inputs, &definition.references);
+    let inputs: Vec<QueryInput> = definition.inputs.iter().flat_map(QueryInput::streams).collect();
+    let declared = inputs.iter().map(QueryInput::declared);
+    let mut schemas = InputSchema::declared(definition.dialect, declared, &definition.references);
     let read = inputs_read(definition.dialect, &definition.sql, &schemas, &definition.functions);
-    for (input, schema) in definition.inputs.iter().zip(&mut schemas) {
+    for (input, schema) in inputs.iter().zip(&mut schemas) {
         if !read.contains(&input.name) {
             continue;
         }

@@ -121,7 +121,8 @@ pub(super) fn check_sql(
     (inputs, references): (&[QueryInput], &[ReferenceInput]),
     functions: &[QueryFunction],
 ) -> Result<(), QueryError> {
-    let schemas = InputSchema::declared(dialect, inputs.iter().map(QueryInput::declared), references);
+    let streams: Vec<QueryInput> = inputs.iter().flat_map(QueryInput::streams).collect();
+    let schemas = InputSchema::declared(dialect, streams.iter().map(QueryInput::declared), references);
     let mistakes = check_with(dialect, sql, &schemas, functions);
     if mistakes.is_empty() { Ok(()) } else { Err(QueryError::Plan(mistakes)) }
 }

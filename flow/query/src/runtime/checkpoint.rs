@@ -9,6 +9,7 @@ use millstream_storage::{Keyspace, Storage, StorageError, Transaction};
 use millstream_types::Millis;
 
 use super::delivery::growth::ObjectPlace;
+use super::outbox::Outbox;
 use super::pieces::{Change, Pieces, listed};
 use crate::executor::state::{Reader, StateError, Writer};
 
@@ -134,11 +135,14 @@ pub(super) struct Checkpoints {
     keyspace: Keyspace,
     /// Pieces of state: the query's name, `/` and the piece's number.
     pieces: Keyspace,
+    /// Results that are more than one transaction holds.
+    pub(super) outbox: Outbox,
 }
 
 impl Checkpoints {
     pub(super) fn new(storage: Storage) -> Self {
-        Self { storage, keyspace: Keyspace::new("query/checkpoint"), pieces: Keyspace::new("query/state") }
+        let outbox = Outbox::new(storage.clone());
+        Self { outbox, storage, keyspace: Keyspace::new("query/checkpoint"), pieces: Keyspace::new("query/state") }
     }
 
     /// A query's checkpoint with the pieces of its state. Removes what a crash left of a later one. Works off the async workers.
@@ -276,6 +280,7 @@ impl Checkpoints {
     /// Adds the removal of all that is kept of a query to a transaction, of outputs that it has no more, too.
     pub(super) async fn remove(&self, query: &str, transaction: &mut Transaction) -> Result<(), StorageError> {
         transaction.delete(&self.keyspace, query.as_bytes().to_vec());
+        self.outbox.forget(query, transaction);
         let (store, first) = (self.clone(), delivery_key(query, ""));
         // `0` follows `/`.
         let end = format!("{query}0");
@@ -296,14 +301,14 @@ impl Checkpoints {
 }
 
 /// Something that may wait for the disk, on a thread that may.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
 ) -> Result<T, StorageError> {
     tokio::task::spawn_blocking(work).await.map_err(|_| StorageError::Closed)?
 }
 
 /// Query names have no `/`.
-fn piece_key(query: &str, number: u64) -> Vec<u8> {
+pub(super) fn piece_key(query: &str, number: u64) -> Vec<u8> {
     [query.as_bytes(), b"/", &number.to_be_bytes()].concat()
 }
 

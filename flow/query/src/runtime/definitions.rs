@@ -263,6 +263,7 @@ impl Queries {
                 engine.shared.checkpoints.remove(&definition.name, &mut transaction).await?;
                 engine.shared.catalog.queries.delete(&definition.name, transaction).await?;
                 engine.shared.checkpoints.remove_pieces(&definition.name, 0).await?;
+                engine.shared.checkpoints.outbox.remove_from(&definition.name, 0).await?;
                 engine.remove_streams(|query| query == definition.name).await
             })
             .await

@@ -1,9 +1,10 @@
-//! What a step produced, as records of the streams that it goes to. Pure; takes as long as the rows are many, so the task
-//! has it done on a thread that may be busy.
+//! What a step produced, as records of the streams that it goes to, a part at a time. Pure; takes as long as the rows are many, so the
+//! task has it done on a thread that may be busy. Read next: [`super::outbox`], where parts wait that are more than one transaction.
 
-use std::collections::BTreeSet;
+use std::collections::VecDeque;
 
 use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
 use bytes::Bytes;
 use millstream_catalog::{OutputTarget, QueryDefinition, QueryDialect, RecordFormat};
 use millstream_stream::Entry;
@@ -12,12 +13,31 @@ use millstream_types::Properties;
 use super::engine::output_stream;
 use super::error::QueryError;
 use super::rows;
-use crate::executor::{Produced, rowtimes};
+use crate::executor::{ExecuteError, Produced, row_width, rowtimes};
+use crate::plan::Program;
 
-/// The rows of one output.
+/// Bytes of records from which on a part is one: with them stand up to 3 MiB of state in a transaction, which holds 16 MiB.
+const PART_BYTES: usize = 8 << 20;
+
+/// About so many bytes of records are made together. JSON's escapes may make them several times as many.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// What a value takes in a record besides its text, and the column's name: quotes, a colon, a comma, or a number's digits.
+const VALUE_BYTES: usize = 30;
+
+/// What a record takes besides its bytes, in its log and where it waits.
+const ENTRY_BYTES: usize = 48;
+
+/// The longest result that is a record.
+const RECORD_BYTES_MAX: usize = 12 << 20;
+
+/// Rows of one output.
+#[derive(Debug, Clone)]
 pub(super) struct Encoded {
-    /// The output's place in the program.
-    pub(super) output: usize,
+    /// The output's name.
+    pub(super) output: String,
+    /// The length of the windows that its rows come from, in milliseconds; 0 when they come from none.
+    pub(super) window_ms: i64,
     /// The stream that the records go to.
     pub(super) stream: String,
     /// A record a row.
@@ -28,42 +48,164 @@ pub(super) struct Encoded {
     pub(super) times: Vec<i64>,
 }
 
-/// All rows that a step produced, output by output; `outputs` are the outputs' names in the program's order.
-pub(super) fn encode(
-    produced: &Produced,
-    outputs: &[String],
-    definition: &QueryDefinition,
-) -> Result<Vec<Encoded>, QueryError> {
-    let indexes: BTreeSet<usize> = produced.rows.iter().map(|(index, _)| *index).collect();
-    let mut encoded = Vec::with_capacity(indexes.len());
-    for index in indexes {
-        if let Some(batch) = produced.of_output(index)? {
-            encoded.push(encode_output(index, &batch, &outputs[index], definition));
-        }
-    }
-    Ok(encoded)
+/// What of results goes into one transaction.
+#[derive(Debug, Default)]
+pub(super) struct Part {
+    /// Output by output.
+    pub(super) encoded: Vec<Encoded>,
+    /// Results that are longer than a record may be, as they are told; they are left out.
+    pub(super) left_out: Vec<String>,
+    bytes: usize,
 }
 
-fn encode_output(output: usize, batch: &RecordBatch, name: &str, definition: &QueryDefinition) -> Encoded {
-    let target = Target::of(definition, name);
-    let labels: Vec<String> = (0..batch.num_rows()).map(|row| rows::label(batch, row)).collect();
-    let times = rowtimes(batch).to_vec();
-    let records = rows::encode(batch, &target.format, definition.dialect, target.property_columns);
-    let mut properties = properties(batch, &target, definition.dialect).into_iter();
-    let keys = target.partition_column.and_then(|column| rows::texts(batch, column, definition.dialect));
-    let keys = keys.as_ref().unwrap_or(&labels);
-    let entry = |((data, key), time): ((Vec<u8>, &String), &i64)| Entry {
-        partition_key: partition_key(key),
-        explicit_hash_key: None,
-        // Deliveries behind the query's own streams need a row's time.
-        headers: match target.own {
-            true => Bytes::copy_from_slice(&time.to_be_bytes()),
-            false => properties.next().unwrap_or_default(),
-        },
-        data: Bytes::from(data),
-    };
-    let entries = records.into_iter().zip(keys).zip(&times).map(entry).collect();
-    Encoded { output, stream: target.stream, entries, labels, times }
+/// An output as its rows are made records of.
+pub(super) struct OutputRows {
+    name: String,
+    window_ms: i64,
+}
+
+impl OutputRows {
+    /// Those of a program, in its order.
+    pub(super) fn of(program: &Program) -> Vec<Self> {
+        let of_output = |output: &crate::plan::OutputPlan| Self {
+            name: output.name.clone(),
+            window_ms: program.window_size(output.step),
+        };
+        program.outputs.iter().map(of_output).collect()
+    }
+}
+
+/// Results that are no records yet, output by output.
+pub(super) struct Results {
+    left: VecDeque<(usize, RecordBatch)>,
+}
+
+impl Results {
+    /// All rows that a step produced.
+    pub(super) fn of(produced: Produced) -> Self {
+        let mut rows = produced.rows;
+        // Rows of one output stay in their order.
+        rows.sort_by_key(|(output, _)| *output);
+        Self { left: rows.into() }
+    }
+
+    /// Whether all are records.
+    pub(super) fn is_empty(&self) -> bool {
+        self.left.is_empty()
+    }
+
+    /// Records of the next rows, as many as go into one transaction.
+    ///
+    /// # Errors
+    /// When batches of one output differ in their schema: a defect of ours.
+    pub(super) fn part(&mut self, outputs: &[OutputRows], definition: &QueryDefinition) -> Result<Part, QueryError> {
+        let mut part = Part::default();
+        while part.bytes < PART_BYTES {
+            let Some((output, piece)) = self.piece()? else { break };
+            // A long row stands alone, so that it fits if it can.
+            if part.bytes > 0 && estimate(&piece, 0) > PIECE_BYTES {
+                self.left.push_front((output, piece));
+                break;
+            }
+            part.add(&piece, &outputs[output], definition);
+        }
+        Ok(part)
+    }
+
+    /// Some of the next rows, all of one output.
+    fn piece(&mut self) -> Result<Option<(usize, RecordBatch)>, ExecuteError> {
+        let Some((output, first)) = self.left.pop_front() else { return Ok(None) };
+        let mut bytes = first.get_array_memory_size();
+        let mut together = vec![first];
+        while bytes < PIECE_BYTES && self.left.front().is_some_and(|(next, _)| *next == output) {
+            let Some((_, next)) = self.left.pop_front() else { break };
+            bytes += next.get_array_memory_size();
+            together.push(next);
+        }
+        let rows = match <[RecordBatch; 1]>::try_from(together) {
+            Ok([alone]) => alone,
+            Err(together) => concat_batches(&together[0].schema(), &together)?,
+        };
+        let count = fitting(&rows);
+        if count < rows.num_rows() {
+            self.left.push_front((output, rows.slice(count, rows.num_rows() - count)));
+        }
+        Ok(Some((output, rows.slice(0, count))))
+    }
+}
+
+/// How many of the first rows are about [`PIECE_BYTES`] of records; at least one.
+fn fitting(rows: &RecordBatch) -> usize {
+    let fixed = rows.num_rows().saturating_mul(fixed_bytes(rows));
+    if fixed.saturating_add(2 * rows.get_array_memory_size()) <= PIECE_BYTES {
+        return rows.num_rows();
+    }
+    let (mut count, mut bytes) = (0, 0);
+    while count < rows.num_rows() && bytes <= PIECE_BYTES {
+        bytes += estimate(rows, count);
+        count += 1;
+    }
+    count.max(1)
+}
+
+/// About how many bytes the record of a row has. Its texts are its partition key, too.
+fn estimate(rows: &RecordBatch, row: usize) -> usize {
+    fixed_bytes(rows) + 2 * row_width(rows, row)
+}
+
+fn fixed_bytes(rows: &RecordBatch) -> usize {
+    rows.schema_ref().fields().iter().map(|field| field.name().len() + VALUE_BYTES).sum()
+}
+
+impl Part {
+    /// Adds the records of an output's rows.
+    fn add(&mut self, rows: &RecordBatch, output: &OutputRows, definition: &QueryDefinition) {
+        let target = Target::of(definition, &output.name);
+        let labels: Vec<String> = (0..rows.num_rows()).map(|row| rows::label(rows, row)).collect();
+        let records = rows::encode(rows, &target.format, definition.dialect, target.property_columns);
+        let mut properties = properties(rows, &target, definition.dialect).into_iter();
+        let keys = target.partition_column.and_then(|column| rows::texts(rows, column, definition.dialect));
+        let mut encoded = Encoded {
+            output: output.name.clone(),
+            window_ms: output.window_ms,
+            stream: String::new(),
+            entries: Vec::with_capacity(records.len()),
+            labels: Vec::with_capacity(records.len()),
+            times: Vec::with_capacity(records.len()),
+        };
+        for (row, ((data, label), time)) in records.into_iter().zip(labels).zip(rowtimes(rows)).enumerate() {
+            let key = keys.as_ref().map_or(&label, |keys| &keys[row]);
+            let entry = Entry {
+                partition_key: partition_key(key),
+                explicit_hash_key: None,
+                // Deliveries behind the query's own streams need a row's time.
+                headers: match target.own {
+                    true => Bytes::copy_from_slice(&time.to_be_bytes()),
+                    false => properties.next().unwrap_or_default(),
+                },
+                data: Bytes::from(data),
+            };
+            let label_bytes = if entry.partition_key == label.as_bytes() { 0 } else { label.len() };
+            let bytes = entry.partition_key.len() + entry.headers.len() + entry.data.len() + label_bytes + ENTRY_BYTES;
+            if bytes > RECORD_BYTES_MAX {
+                self.left_out.push(too_long(&output.name, bytes));
+                continue;
+            }
+            self.bytes += bytes;
+            encoded.entries.push(entry);
+            encoded.labels.push(label);
+            encoded.times.push(*time);
+        }
+        encoded.stream = target.stream;
+        self.encoded.push(encoded);
+    }
+}
+
+fn too_long(output: &str, bytes: usize) -> String {
+    format!(
+        "a row of `{output}` has {bytes} bytes with its key, at most {RECORD_BYTES_MAX} are a record; it is left out: \
+         collect fewer or shorter values"
+    )
 }
 
 /// The first characters of a text, as many as a partition key may have.

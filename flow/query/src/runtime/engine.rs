@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use millstream_catalog::{
     Catalog, DesiredState, InputProcessor, OutputTarget, QueryDefinition, QueryDialect, QueryOutput, RecordFormat,
-    ReferenceInput, StreamOwner,
+    ReferenceInput, ShardDefinition, StreamOwner,
 };
 use millstream_insight::Insight;
 use millstream_storage::{Storage, Turns};
@@ -203,7 +203,8 @@ impl Queries {
                 millstream_types::RecordBatch { base_offset: offset, count, append_time: record.append_time, bytes };
             let mut produced = crate::executor::Produced::default();
             for (source, stream) in binding.streams.iter().enumerate() {
-                if let Some(shard) = stream.shards.iter().position(|shard| shard.log() == log) {
+                let is_it = |shard: &ShardDefinition| shard.log() == log && binding.has_shard(source, shard);
+                if let Some(shard) = stream.shards.iter().position(is_it) {
                     produced.extend(executor.push(source, shard, &batch, offset)?);
                 }
             }

@@ -195,6 +195,8 @@ pub(super) fn definition(streams: &Streams, dialect: QueryDialect, sql: &str) ->
             role: String::new(),
             consumer_group: String::new(),
             processor: None,
+            row_path: String::new(),
+            divided: Vec::new(),
         })
         .collect();
     QueryDefinition {

@@ -59,6 +59,7 @@ impl Task {
             checkpoint.emitted = executor.watermark();
         }
         if restored && is_state_ours {
+            binding.leave_out(&mut executor);
             executor.resume(checkpoint.emitted, handed(binding, checkpoint), &checkpoint.given);
             for (source, index, ..) in binding.shards().filter(|(.., shard)| moved || !known.contains(&shard.log)) {
                 executor.join(source, index);
@@ -78,9 +79,9 @@ impl Task {
         }
         executor.resume(checkpoint.emitted, handed(binding, checkpoint), &checkpoint.given);
         let needed = executor.begin_windows();
-        for (stream, needed) in binding.streams.iter().zip(needed) {
+        for (source, (stream, needed)) in binding.streams.iter().zip(needed).enumerate() {
             let Some(arrival) = needed else { continue };
-            for shard in &stream.shards {
+            for shard in stream.shards.iter().filter(|shard| binding.has_shard(source, shard)) {
                 self.go_back(shard.log(), arrival, checkpoint).await?;
             }
         }
@@ -139,10 +140,12 @@ impl Binding {
         columns.any(|column| column.data_type == VALUE)
     }
 
-    /// All shards: source, index in the source, stream and shard.
+    /// All shards that are read: source, index in the source, stream and shard.
     pub(super) fn shards(&self) -> impl Iterator<Item = (usize, usize, &StreamDefinition, &ShardDefinition)> {
-        self.streams.iter().enumerate().flat_map(|(source, stream)| {
-            stream.shards.iter().enumerate().map(move |(index, shard)| (source, index, &**stream, shard))
+        self.streams.iter().enumerate().flat_map(move |(source, stream)| {
+            let shards = stream.shards.iter().enumerate();
+            let own = shards.filter(move |(_, shard)| self.has_shard(source, shard));
+            own.map(move |(index, shard)| (source, index, &**stream, shard))
         })
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use arrow::error::ArrowError;
 use futures_util::future::try_join_all;
-use millstream_catalog::{InputProcessor, OutputTarget, QueryDefinition, ShardDefinition, StreamDefinition};
+use millstream_catalog::{
+    InputProcessor, OutputTarget, QueryDefinition, QueryInput, ShardDefinition, StreamDefinition,
+};
 use millstream_insight::{Insight, Step};
 use millstream_stream::{StreamError, Streams};
 use millstream_types::{CheckRole, LogId, Millis, RoleUse};
@@ -63,6 +65,8 @@ pub(super) struct Work {
     pub(super) pieces: Pieces,
     /// What was produced and waits for the next commit.
     held: Held,
+    /// The number of the next part of results that are more than one transaction holds.
+    pub(super) next_part: u64,
     pub(super) kept: Instant,
     /// How long what is produced may wait for the next commit.
     pub(super) rest: Duration,
@@ -184,6 +188,10 @@ impl Task {
 
     async fn begin(&self) -> Result<Work, QueryError> {
         self.permitted()?;
+        // What a crash cut off, or an edit: results of before come first.
+        let parts = self.checkpoints.outbox.load(&self.definition.name).await?;
+        let next_part = parts.end;
+        self.hand_on(parts).await?;
         let Bound { binding, checkpoint, pieces, executor } = self.bound().await?;
         let decoders_of = |(source, stream): (usize, &Arc<StreamDefinition>)| {
             stream.shards.iter().map(|_| Some(executor.decoder(source))).collect()
@@ -197,6 +205,7 @@ impl Task {
             checkpoint,
             pieces,
             held: Held::default(),
+            next_part,
             kept: now,
             rest: Duration::ZERO,
             followed: now,
@@ -281,12 +290,12 @@ impl Task {
                 return Ok(read_any);
             }
             self.permitted()?;
-            // A part of what joins give may be durable for itself.
+            // A part of what joins and windows give may be durable for itself.
             work.moved = true;
         }
     }
 
-    /// Lets time pass on a thread that may be busy; says whether joins have more to give.
+    /// Lets time pass on a thread that may be busy; says whether joins or windows have more to give.
     async fn advance(&self, work: &mut Work, held: &mut Held) -> Result<bool, QueryError> {
         let mut executor = work.executor.take().ok_or(QueryError::Stopping)?;
         let (executor, advanced) = busy(move || {
@@ -312,7 +321,8 @@ impl Task {
     /// The stream of a source and the function that its records go through, if they do.
     fn processed<'t>(&'t self, binding: &Binding, source: usize) -> Option<Through<'t>> {
         let name = &binding.inputs[source].name;
-        let input = self.definition.inputs.iter().find(|input| input.name == *name)?;
+        let is_of = |input: &&QueryInput| input.name == *name || input.divided.contains(name);
+        let input = self.definition.inputs.iter().find(is_of)?;
         Some((&input.stream, input.processor.as_ref()?))
     }
 
@@ -395,8 +405,12 @@ impl Work {
         let bytes = if self.binding.program.error_step().is_some() { TOLD_STEP_BYTES } else { STEP_BYTES };
         let mut places = Vec::new();
         for (source, stream) in self.binding.streams.iter().enumerate() {
-            let readable = stream.readable(|shard| streams.has_ended(shard, position(shard)));
-            for shard in readable {
+            // Shards whose rows no source has are read by nobody.
+            let is_read = |shard: &ShardDefinition| {
+                !self.binding.is_wanted(&stream.name, shard) || streams.has_ended(shard, position(shard))
+            };
+            let readable = stream.readable(is_read);
+            for shard in readable.into_iter().filter(|shard| self.binding.has_shard(source, shard)) {
                 let index = stream.shards.binary_search_by_key(&shard.index, |found| found.index);
                 let Ok(index) = index else { continue };
                 let (log, position) = (shard.log(), position(shard));

@@ -18,6 +18,9 @@ use crate::script::check_functions;
 /// Rows that a trial gives at most unless more are asked for, all outputs together.
 pub const TRIAL_ROWS_MAX: usize = 100_000;
 
+/// Bytes of rows that a test gives: they are in memory at once.
+const TRIAL_BYTES_MAX: usize = 256 << 20;
+
 /// A query that is tried out.
 #[derive(Debug, Clone)]
 pub struct TrialAsk {
@@ -124,11 +127,12 @@ fn run(
     let shards: Vec<usize> = of_source.iter().map(|(_, sample)| sample.shard_count()).collect();
     let formats: Vec<RecordFormat> = of_source.iter().map(|(_, sample)| sample.format.clone()).collect();
     let mut executor = Executor::new(program, ask.order, &formats, &shards).with_tables(tables);
-    let (mut produced, mut count) = (Produced::default(), 0);
+    let (mut produced, mut count, mut bytes) = (Produced::default(), 0, 0);
     let mut keep = |some: Produced| {
         count += some.count();
+        bytes += some.bytes();
         produced.extend(some);
-        bounded(count, ask.rows_max)
+        bounded((count, ask.rows_max), bytes)
     };
     for (source, (_, sample)) in of_source.iter().enumerate() {
         if !sample.timed {
@@ -149,11 +153,16 @@ fn run(
     Ok(produced)
 }
 
-fn bounded(rows: usize, rows_max: usize) -> Result<(), ExecuteError> {
-    if rows <= rows_max {
+fn bounded((rows, rows_max): (usize, usize), bytes: usize) -> Result<(), ExecuteError> {
+    let most = if rows > rows_max {
+        format!("{rows_max} rows")
+    } else if bytes > TRIAL_BYTES_MAX {
+        format!("{} MiB of rows", TRIAL_BYTES_MAX >> 20)
+    } else {
         return Ok(());
-    }
-    let message = format!("a test gives at most {rows_max} rows; take fewer events, or narrow the bounds of its joins");
+    };
+    let message =
+        format!("a test gives at most {most}; take fewer events, narrow the bounds of its joins, or collect less");
     Err(ExecuteError::TooLarge(message))
 }
 

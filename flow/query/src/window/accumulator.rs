@@ -1,11 +1,11 @@
 //! What is accumulated of each group: one column of state per aggregate, a place per group.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray as _, Float64Array, Int64Array, PrimitiveArray};
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 
+use super::distinct::Distinct;
 use super::key::{Builder, encode_value, has_words, ordered_words, word_bytes, word_of};
 use super::listed::{BYTES_A_GROUP, Listed};
 use crate::executor::state::{Reader, StateError, Writer};
@@ -37,8 +37,8 @@ enum State {
     ExtremeWord { greatest: bool, values: Vec<Option<u64>> },
     /// The least or greatest of other values in key encoding, which sorts as values do; empty: none. With what long ones cost, in groups.
     Extreme { greatest: bool, values: Vec<Vec<u8>>, weight: usize },
-    /// The different values in key encoding.
-    Distinct(AggregateFunction, DataType, Vec<BTreeSet<Box<[u8]>>>),
+    /// The different values.
+    Distinct(AggregateFunction, Distinct),
     /// Values one by one.
     Listed(Listed),
 }
@@ -49,7 +49,7 @@ impl Accumulator {
         let integers = argument == DataType::Int64;
         let state = match call.function {
             function if function.keeps_values() => State::Listed(Listed::new(function, &call.data_type)),
-            function if call.distinct => State::Distinct(function, argument, Vec::new()),
+            function if call.distinct => State::Distinct(function, Distinct::new(argument)),
             AggregateFunction::Count => State::Count(Vec::new()),
             AggregateFunction::Sum | AggregateFunction::Avg if integers => State::SumInt(Vec::new()),
             AggregateFunction::Sum | AggregateFunction::Avg => State::SumFloat(Vec::new()),
@@ -75,7 +75,7 @@ impl Accumulator {
             State::Moments(_, moments) => moments.resize(moments.len() + places, (0.0, 0.0, 0.0)),
             State::ExtremeWord { values, .. } => values.resize(values.len() + places, None),
             State::Extreme { values, .. } => values.resize(values.len() + places, Vec::new()),
-            State::Distinct(_, _, sets) => sets.resize(sets.len() + places, BTreeSet::new()),
+            State::Distinct(_, distinct) => distinct.grow(places),
             State::Listed(listed) => listed.grow(places),
         }
     }
@@ -92,7 +92,7 @@ impl Accumulator {
                 values.clear();
                 *weight = 0;
             }
-            State::Distinct(_, _, sets) => sets.clear(),
+            State::Distinct(_, distinct) => distinct.clear(),
             State::Listed(listed) => listed.clear(),
         }
     }
@@ -101,6 +101,7 @@ impl Accumulator {
     pub(crate) fn weight(&self) -> usize {
         match &self.state {
             State::Listed(listed) => listed.weight(),
+            State::Distinct(_, distinct) => distinct.weight(),
             State::Extreme { weight, .. } => *weight,
             _ => 0,
         }
@@ -146,14 +147,12 @@ impl Accumulator {
                     keep_extreme(*greatest, weight, &mut values[slot], &encoded);
                 });
             }
-            (State::Distinct(_, _, sets), Some(array)) => {
+            (State::Distinct(_, distinct), Some(array)) => {
                 let mut encoded = Vec::new();
                 each_present(slots, array, |slot, row| {
                     encoded.clear();
                     encode_value(array, row, &mut encoded);
-                    if !sets[slot].contains(&*encoded) {
-                        sets[slot].insert(encoded.as_slice().into());
-                    }
+                    distinct.add(slot, &encoded);
                 });
             }
             (State::Listed(listed), Some(array)) => {
@@ -206,7 +205,7 @@ impl Accumulator {
             {
                 keep_extreme(*greatest, weight, &mut to[into], &of[from]);
             }
-            (State::Distinct(_, _, to), State::Distinct(_, _, of)) => to[into].extend(of[from].iter().cloned()),
+            (State::Distinct(_, to), State::Distinct(_, of)) => to.merge(into, of, from),
             (State::Listed(to), State::Listed(of)) => to.merge(into, of, from),
             // Both come from the same aggregate; an extreme of nothing adds nothing.
             _ => {}
@@ -231,19 +230,20 @@ impl Accumulator {
                 }
                 values[from] = value;
             }
-            State::Distinct(_, _, sets) => {
-                let set = std::mem::take(&mut sets[from]);
-                sets[into].extend(set.iter().cloned());
-                sets[from] = set;
-            }
-            State::Listed(listed) if self.script.is_none() => listed.fold(into, from),
-            State::Listed(_) => {}
+            State::Listed(listed) if listed.adds_up() => listed.fold(into, from),
+            // These stay with their places.
+            State::Distinct(..) | State::Listed(_) => {}
         }
     }
 
-    /// Whether places are added to each other: what a script aggregates stays with its place.
+    /// Whether places are added to each other. Values that are kept one by one stay with their place: there would be as many
+    /// copies of each as places that it is in the sum of.
     pub(crate) fn adds_up(&self) -> bool {
-        self.script.is_none()
+        match &self.state {
+            State::Distinct(..) => false,
+            State::Listed(listed) => listed.adds_up(),
+            _ => true,
+        }
     }
 
     /// The results of groups that a script computes, in the order given; `None`: none does.
@@ -262,7 +262,7 @@ impl Accumulator {
             State::Moments(_, moments) => moments[place] = (0.0, 0.0, 0.0),
             State::ExtremeWord { values, .. } => values[place] = None,
             State::Extreme { values, weight, .. } => *weight -= long_cost(&std::mem::take(&mut values[place])),
-            State::Distinct(_, _, sets) => sets[place] = BTreeSet::new(),
+            State::Distinct(_, distinct) => distinct.reset(place),
             State::Listed(listed) => listed.reset(place),
         }
     }
@@ -271,8 +271,8 @@ impl Accumulator {
     pub(crate) fn error(&self, slot: u32) -> Option<String> {
         let (sum, _) = match &self.state {
             State::SumInt(sums) if !self.average => sums[slot as usize],
-            State::Distinct(AggregateFunction::Sum, DataType::Int64, sets) => {
-                (distinct_ints(&sets[slot as usize]).sum(), 0)
+            State::Distinct(AggregateFunction::Sum, distinct) if distinct.is_whole() => {
+                (distinct.sum(slot as usize), 0)
             }
             _ => return None,
         };
@@ -309,15 +309,15 @@ impl Accumulator {
                 slots.for_each(|slot| builder.take(&mut values[slot].as_slice()));
                 builder.finish()
             }
-            State::Distinct(AggregateFunction::Count, _, sets) => {
-                Arc::new(slots.map(|slot| sets[slot].len() as i64).collect::<Int64Array>())
+            State::Distinct(AggregateFunction::Count, distinct) => {
+                Arc::new(slots.map(|slot| distinct.count(slot)).collect::<Int64Array>())
             }
-            State::Distinct(_, DataType::Int64, sets) => {
-                self.integers(slots.map(|slot| (distinct_ints(&sets[slot]).sum(), sets[slot].len() as i64)))
+            State::Distinct(_, distinct) if distinct.is_whole() => {
+                self.integers(slots.map(|slot| (distinct.sum(slot), distinct.count(slot))))
             }
             State::Listed(listed) => listed.finish(slots),
-            State::Distinct(_, _, sets) => {
-                self.floats(slots.map(|slot| (distinct_floats(&sets[slot]).iter().sum(), sets[slot].len() as i64)))
+            State::Distinct(_, distinct) => {
+                self.floats(slots.map(|slot| (distinct.float_sum(slot), distinct.count(slot))))
             }
         }
     }
@@ -367,10 +367,7 @@ impl Accumulator {
                 None => writer.bytes(&[]),
             }),
             State::Extreme { values, .. } => places.for_each(|place| writer.bytes(&values[place])),
-            State::Distinct(_, _, sets) => places.for_each(|place| {
-                writer.count(sets[place].len());
-                sets[place].iter().for_each(|value| writer.bytes(value));
-            }),
+            State::Distinct(_, distinct) => distinct.write(places, writer),
             State::Listed(listed) => listed.write(places, writer),
         }
     }
@@ -403,12 +400,7 @@ impl Accumulator {
                 Ok(())
             }),
             State::Listed(listed) => listed.read(reader),
-            State::Distinct(_, _, sets) => sets.iter_mut().try_for_each(|set| {
-                for _ in 0..reader.count()? {
-                    set.insert(reader.bytes()?.into());
-                }
-                Ok(())
-            }),
+            State::Distinct(_, distinct) => distinct.read(reader),
         }
     }
 }
@@ -474,18 +466,4 @@ fn deviation(function: AggregateFunction, (count, _, squares): (f64, f64, f64)) 
     let variance = (divisor > 0.0).then(|| squares / divisor)?;
     let root = matches!(function, AggregateFunction::StdDevSample | AggregateFunction::StdDevPopulation);
     Some(if root { variance.sqrt() } else { variance })
-}
-
-fn distinct_ints(set: &BTreeSet<Box<[u8]>>) -> impl Iterator<Item = i128> {
-    let mut builder = Builder::new(&DataType::Int64);
-    set.iter().for_each(|value| builder.take(&mut &**value));
-    let array = builder.finish();
-    (0..array.len()).map(move |row| i128::from(array.as_primitive::<Int64Type>().value(row)))
-}
-
-fn distinct_floats(set: &BTreeSet<Box<[u8]>>) -> Vec<f64> {
-    let mut builder = Builder::new(&DataType::Float64);
-    set.iter().for_each(|value| builder.take(&mut &**value));
-    let array = builder.finish();
-    array.as_primitive::<Float64Type>().values().to_vec()
 }

@@ -10,7 +10,7 @@ use arrow::datatypes::DataType;
 
 use super::merged::Merged;
 use super::slices::Slices;
-use super::{CLOSED_BYTES_MAX, Closed, Ended, TooMuchClosed, bound, floor_to};
+use super::{CLOSED_BYTES, Closed, Ended, bound, floor_to, over_at};
 use crate::executor::state::{Reader, StateError, Writer};
 use crate::plan::{AggregateCall, WindowSpec};
 
@@ -44,9 +44,7 @@ impl Aligned {
         self.slices.add(times, keys, arguments, |time| pane_of(&spec, pane_ms, time));
     }
 
-    pub(super) fn close(&mut self, watermark: i64) -> Result<Vec<Closed>, TooMuchClosed> {
-        let repeats =
-            self.hop_ms < self.size_ms && self.slices.aggregates.iter().any(|call| call.function.keeps_values());
+    pub(super) fn close(&mut self, watermark: i64) -> (Vec<Closed>, i64) {
         let (mut closed, mut bytes) = (Vec::new(), 0);
         while let Some(first_pane) = self.slices.first() {
             // The first window that holds the first pane: none before it has rows.
@@ -62,15 +60,15 @@ impl Aligned {
                 bytes += window.bytes();
                 closed.push(window);
             }
-            if repeats && bytes > CLOSED_BYTES_MAX {
-                return Err(TooMuchClosed);
-            }
             // Panes before the next window are needed no more.
             self.next_start = start + self.hop_ms;
             self.slices.drop_before(self.next_start);
             self.merged.drop_before(self.next_start);
+            if bytes > CLOSED_BYTES {
+                return (closed, over_at(self.spec.bounds, end));
+            }
         }
-        Ok(closed)
+        (closed, watermark)
     }
 
     /// Begins with the first window that is not over at a watermark.

@@ -9,8 +9,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray as _, BooleanArray, BooleanBuilder, Float64Builder, Int64Builder, LargeStringArray,
-    LargeStringBuilder, StringArray, StringBuilder, TimestampMillisecondBuilder,
+    Array, ArrayRef, AsArray as _, BinaryArray, BinaryBuilder, BooleanArray, BooleanBuilder, Float64Builder,
+    Int64Builder, LargeStringArray, LargeStringBuilder, StringArray, StringBuilder, TimestampMillisecondBuilder,
 };
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMillisecondType};
@@ -119,6 +119,8 @@ enum KeyValues<'a> {
     Text(&'a StringArray),
     Json(&'a LargeStringArray),
     ExactJson(&'a LargeStringArray),
+    /// Ranked values, which are no keys.
+    Bytes(&'a BinaryArray),
     /// The planner makes no other types; such a column would be one group.
     Other,
 }
@@ -132,6 +134,7 @@ impl<'a> KeyColumn<'a> {
             DataType::Boolean => KeyValues::Boolean(array.as_boolean()),
             DataType::Utf8 => KeyValues::Text(array.as_string::<i32>()),
             DataType::LargeUtf8 => KeyValues::Json(array.as_string::<i64>()),
+            DataType::Binary => KeyValues::Bytes(array.as_binary::<i32>()),
             _ => KeyValues::Other,
         };
         Self { values, nulls: array.nulls(), escapes: true }
@@ -177,6 +180,10 @@ impl<'a> KeyColumn<'a> {
             // Equal values are one group however they are written.
             KeyValues::Json(values) => ordered_text(&json::canonical(values.value(row)), bytes),
             KeyValues::ExactJson(values) => ordered_text(values.value(row), bytes),
+            KeyValues::Bytes(values) => {
+                bytes.extend_from_slice(&(values.value(row).len() as u64).to_be_bytes());
+                bytes.extend_from_slice(values.value(row));
+            }
             KeyValues::Other => {}
         }
     }
@@ -265,6 +272,8 @@ pub(crate) enum Builder {
     Boolean(BooleanBuilder),
     Text(StringBuilder),
     Json(LargeStringBuilder),
+    /// Ranked values, which are no keys.
+    Bytes(BinaryBuilder),
 }
 
 impl Builder {
@@ -275,6 +284,7 @@ impl Builder {
             DataType::Float64 => Self::Float(Float64Builder::new()),
             DataType::Boolean => Self::Boolean(BooleanBuilder::new()),
             DataType::LargeUtf8 => Self::Json(LargeStringBuilder::new()),
+            DataType::Binary => Self::Bytes(BinaryBuilder::new()),
             _ => Self::Text(StringBuilder::new()),
         }
     }
@@ -289,6 +299,7 @@ impl Builder {
             Self::Boolean(builder) => builder.append_option(there.then(|| take(key)).flatten().map(|[byte]| byte == 1)),
             Self::Text(builder) => builder.append_option(there.then(|| take_text(key))),
             Self::Json(builder) => builder.append_option(there.then(|| take_text(key))),
+            Self::Bytes(builder) => builder.append_option(there.then(|| take_bytes(key))),
         }
     }
 
@@ -300,6 +311,7 @@ impl Builder {
             Self::Boolean(mut builder) => Arc::new(builder.finish()),
             Self::Text(mut builder) => Arc::new(builder.finish()),
             Self::Json(mut builder) => Arc::new(builder.finish()),
+            Self::Bytes(mut builder) => Arc::new(builder.finish()),
         }
     }
 }
@@ -336,6 +348,14 @@ fn skip_text(key: &mut &[u8]) {
         }
     }
     *key = &[];
+}
+
+/// Bytes behind their length.
+fn take_bytes<'k>(key: &mut &'k [u8]) -> &'k [u8] {
+    let length = take(key).map_or(0, |length| u64::from_be_bytes(length) as usize);
+    let (taken, rest) = key.split_at_checked(length).unwrap_or((key, &[]));
+    *key = rest;
+    taken
 }
 
 fn take<const N: usize>(key: &mut &[u8]) -> Option<[u8; N]> {

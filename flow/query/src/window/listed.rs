@@ -16,6 +16,9 @@ use crate::value::record::of_rank;
 /// So many bytes of values count as much as a group.
 pub(crate) const BYTES_A_GROUP: usize = 128;
 
+/// The most ranked values that are kept of sums, too: what is kept of all values is kept once.
+const RANKS_ADDED_UP: usize = 16;
+
 /// As many values are given to a script at once.
 const SCRIPTED_VALUES: usize = 65_536;
 
@@ -40,6 +43,11 @@ impl Listed {
 
     pub(super) fn weight(&self) -> usize {
         self.weight
+    }
+
+    /// Whether values of places are added to each other, rather than kept once with their place.
+    pub(super) fn adds_up(&self) -> bool {
+        self.function.ranks().is_some_and(|ranks| ranks <= RANKS_ADDED_UP)
     }
 
     /// Adds the value of a row. NULL is one of the values of an array, and otherwise none.
@@ -150,7 +158,8 @@ impl Listed {
     }
 }
 
-fn cost(value: &[u8]) -> usize {
+/// What a value costs, in groups.
+pub(super) fn cost(value: &[u8]) -> usize {
     1 + value.len() / BYTES_A_GROUP
 }
 

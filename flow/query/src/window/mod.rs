@@ -6,6 +6,7 @@
 
 pub(crate) mod accumulator;
 mod aligned;
+mod distinct;
 pub(crate) mod key;
 mod listed;
 mod merged;
@@ -22,6 +23,7 @@ use crate::executor::state::{Reader, StateError, Writer};
 use crate::plan::{AggregateCall, WindowBounds, WindowKind, WindowSpec};
 use accumulator::Accumulator;
 use aligned::Aligned;
+use listed::BYTES_A_GROUP;
 use session::{Ending, Sessions};
 use sliding::Sliding;
 
@@ -32,8 +34,9 @@ pub(crate) const GROUPS_MAX: usize = 2_000_000;
 /// As many rows of windows that end at different times are handed on together: enough for vectors, little to keep.
 pub(crate) const CLOSED_ROWS: usize = 8_192;
 
-/// What hopping windows that end together may give where aggregates keep values: each value is in the result of `size / hop` windows.
-const CLOSED_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Bytes of results from which on they are handed on before more windows are put together: each value may be in the results of very
+/// many windows that are over at once.
+pub(crate) const CLOSED_BYTES: usize = 32 << 20;
 
 /// The state of one windowed aggregation.
 pub(crate) struct Windows {
@@ -71,17 +74,10 @@ struct Ended {
 /// Too many groups are open at once.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "more than {GROUPS_MAX} groups are open at once; use fewer keys, shorter windows, longer hops or less tolerance for disorder"
+    "more than {GROUPS_MAX} groups are open at once, or as much of what aggregates keep of their events ({BYTES_A_GROUP} bytes count as a \
+     group); use fewer keys, shorter windows, longer hops, less tolerance for disorder, or aggregates that keep fewer values"
 )]
 pub(crate) struct TooManyGroups;
-
-/// Windows that are over at once hold more than may be handed on together.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "hopping windows that end together give more than {} MiB of kept values; use longer hops, shorter windows, shorter values, or an aggregate that keeps fewer",
-    CLOSED_BYTES_MAX / 1024 / 1024
-)]
-pub(crate) struct TooMuchClosed;
 
 impl Windows {
     pub(crate) fn new(spec: WindowSpec, key_types: Vec<DataType>, aggregates: Vec<AggregateCall>) -> Self {
@@ -121,12 +117,13 @@ impl Windows {
         if self.weight() > GROUPS_MAX { Err(TooManyGroups) } else { Ok(()) }
     }
 
-    /// The windows that no further row can fall in, oldest first, each once.
-    pub(crate) fn close(&mut self, watermark: i64) -> Result<Vec<Closed>, TooMuchClosed> {
+    /// The windows that no further row can fall in, oldest first, each once, or the first of them where they give much; and the
+    /// watermark at which these are all that are over.
+    pub(crate) fn close(&mut self, watermark: i64) -> (Vec<Closed>, i64) {
         match &mut self.kind {
             Kind::Aligned(windows) => windows.close(watermark),
-            Kind::Sessions(windows) => Ok(windows.close(watermark)),
-            Kind::Sliding(windows) => Ok(windows.close(watermark)),
+            Kind::Sessions(windows) => (windows.close(watermark), watermark),
+            Kind::Sliding(windows) => windows.close(watermark),
         }
     }
 
@@ -185,7 +182,7 @@ impl Windows {
 
 impl Closed {
     /// How many bytes its columns take.
-    fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.columns.iter().map(|column| column.get_array_memory_size()).sum()
     }
 
@@ -224,6 +221,14 @@ pub(crate) fn bound(bounds: WindowBounds, time: i64) -> i64 {
     match bounds {
         WindowBounds::ClosedOpen => time,
         WindowBounds::OpenClosed => time.saturating_sub(1),
+    }
+}
+
+/// The first watermark at which a window that ends then is over.
+fn over_at(bounds: WindowBounds, end: i64) -> i64 {
+    match bounds {
+        WindowBounds::ClosedOpen => end,
+        WindowBounds::OpenClosed => end.saturating_add(1),
     }
 }
 

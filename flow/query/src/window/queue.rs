@@ -2,7 +2,7 @@
 //! and each place is added up a constant number of times.
 //!
 //! The places at the front hold what is accumulated from them to the last of the front; behind them each holds its own, and one
-//! more holds what is accumulated of these. What a script aggregates is not added up: each place keeps its own values.
+//! more holds what is accumulated of these. Values that are kept one by one are not added up: each place keeps its own.
 
 use std::collections::VecDeque;
 

@@ -11,7 +11,7 @@ use arrow::datatypes::DataType;
 use super::pane::Pane;
 use super::queue::Queue;
 use super::slices::Slices;
-use super::{CLOSED_ROWS, Closed, Ended, bound};
+use super::{CLOSED_BYTES, CLOSED_ROWS, Closed, Ended, bound, over_at};
 use crate::executor::state::{Reader, StateError, Writer};
 use crate::plan::{AggregateCall, WindowBounds};
 
@@ -67,21 +67,28 @@ impl Sliding {
         self.waiting.add(times, keys, arguments, |time| (time, time..=time));
     }
 
-    pub(super) fn close(&mut self, watermark: i64) -> Vec<Closed> {
+    pub(super) fn close(&mut self, watermark: i64) -> (Vec<Closed>, i64) {
+        let (mut bytes, mut reached) = (0, watermark);
         let (mut closed, mut results) = (Vec::new(), Results::new(&self.waiting.aggregates));
         self.waiting.drop_before(self.done);
         while let Some(instant) = self.next_change().filter(|instant| *instant <= bound(self.bounds, watermark)) {
             self.change(instant, &mut results);
             if results.ended.len() >= CLOSED_ROWS || results.pane.weight() > CLOSED_WEIGHT {
                 let full = std::mem::replace(&mut results, Results::new(&self.waiting.aggregates));
-                closed.push(full.pane.finish(full.ended, &self.key_types));
+                let full = full.pane.finish(full.ended, &self.key_types);
+                bytes += full.bytes();
+                closed.push(full);
+            }
+            if bytes > CLOSED_BYTES {
+                reached = over_at(self.bounds, instant);
+                break;
             }
         }
         if !results.ended.is_empty() {
             closed.push(results.pane.finish(results.ended, &self.key_types));
         }
-        self.done = self.done.max(watermark);
-        closed
+        self.done = self.done.max(reached);
+        (closed, reached)
     }
 
     /// Gives the time behind which rows are needed for the windows that are not over at a watermark, and for what leaves them.

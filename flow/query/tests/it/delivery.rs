@@ -302,6 +302,8 @@ pub fn query(outputs: Vec<QueryOutput>) -> NewQuery {
             role: String::new(),
             consumer_group: String::new(),
             processor: None,
+            row_path: String::new(),
+            divided: Vec::new(),
         }],
         references: Vec::new(),
         functions: Vec::new(),

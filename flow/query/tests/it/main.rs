@@ -13,6 +13,7 @@ mod invariance;
 mod join_invariance;
 mod join_mistakes;
 mod kinesis_mistakes;
+mod large_results;
 mod large_state;
 mod listing;
 mod looking_back;

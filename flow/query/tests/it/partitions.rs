@@ -151,8 +151,8 @@ fn mistakes_are_told() {
         ),
         (
             "SELECT price INTO o PARTITION BY symbol FROM trades",
-            "error[Q107]: not supported yet: PARTITION BY behind INTO\n  at 1:21\n  \
-             try: the output's own partition key, and PARTITION BY behind FROM",
+            "error[Q101]: PARTITION BY does not stand behind INTO, which names an output\n  at 1:21\n  \
+             try: the output's own partition key, and SELECT … FROM source PARTITION BY key INTO 10",
         ),
         (
             "SELECT price INTO o FROM trades TIMESTAMP BY time OVER symbol; SELECT price INTO p FROM trades TIMESTAMP BY time",

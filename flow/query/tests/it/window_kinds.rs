@@ -60,13 +60,16 @@ const KINESIS: [&str; 12] = [
      ORDER BY ROWTIME, \"shares\" DESC, \"symbol\"",
 ];
 
-const LISTING: [&str; 3] = [
+const LISTING: [&str; 4] = [
     "SELECT symbol, Collect(shares) AS a, Collect() AS b, CollectTop(3) OVER (ORDER BY shares DESC, t ASC) AS c,
      Percentile_Disc(0.3) OVER (ORDER BY shares) AS d INTO O FROM I TIMESTAMP BY t GROUP BY symbol, TumblingWindow(second, 1)",
     "SELECT symbol, TopOne() OVER (ORDER BY t DESC, shares ASC) AS a, CollectTop(2) OVER (ORDER BY shares ASC) AS b INTO O
      FROM I TIMESTAMP BY t GROUP BY symbol, SlidingWindow(second, 1)",
     "SELECT symbol, Percentile_Cont(0.7) OVER (ORDER BY shares DESC) AS a, TopOne() OVER (ORDER BY shares DESC) AS b INTO O
      FROM I TIMESTAMP BY t GROUP BY symbol, SessionWindow(millisecond, 500, 2000) OVER (PARTITION BY symbol)",
+    "SELECT symbol, CollectTop(20) OVER (ORDER BY t ASC, shares DESC) AS a, Percentile_Disc(0.4) OVER (ORDER BY shares) AS b,
+     COUNT(DISTINCT shares) AS c, AVG(DISTINCT shares) AS d, GetArrayLength(Collect(shares)) AS e INTO O
+     FROM I TIMESTAMP BY t GROUP BY symbol, SlidingWindow(second, 1)",
 ];
 const SCRIPTED: [&str; 4] = [
     "TumblingWindow(second, 2)",
@@ -80,7 +83,7 @@ const SUM: &str = "function main() {
     this.accumulate = (value, time) => { this.sum += time >= this.last ? value ?? 0 : 1e9; this.last = time; };
     this.computeResult = () => this.sum;
 }";
-const LOOKING_BACK: [&str; 4] = [
+const LOOKING_BACK: [&str; 5] = [
     "SELECT symbol, shares, System.Timestamp() AS at, LAG(shares) OVER (PARTITION BY symbol LIMIT DURATION(second, 1)) AS a,
      LAG(symbol, 3, 'none') OVER (LIMIT DURATION(millisecond, 900)) AS b, ISFIRST(millisecond, 700) AS c,
      ISFIRST(second, 1) OVER (PARTITION BY symbol WHEN shares > 0) AS d,
@@ -92,6 +95,10 @@ const LOOKING_BACK: [&str; 4] = [
      FROM I TIMESTAMP BY t) SELECT shares, LAG(shares, 2) OVER (LIMIT DURATION(second, 1)) AS b INTO O FROM a",
     "SELECT symbol, SUM(LAST(shares) OVER (LIMIT DURATION(second, 1) WHEN shares > 0)) AS total, COUNT(*) AS n INTO O
      FROM I TIMESTAMP BY t GROUP BY symbol, ISFIRST(second, 1), SlidingWindow(second, 1)",
+    "SELECT symbol, COUNT(DISTINCT shares) OVER (PARTITION BY symbol LIMIT DURATION(second, 1)) AS a,
+     CollectTop(3, shares) OVER (PARTITION BY symbol ORDER BY shares DESC, t ASC LIMIT DURATION(second, 2) WHEN shares > 0) AS b,
+     Percentile_Cont(0.5) OVER (ORDER BY shares LIMIT DURATION(second, 1)) AS c,
+     Collect(shares) OVER (LIMIT DURATION(millisecond, 600)) AS d INTO O FROM I TIMESTAMP BY t",
 ];
 
 /// A trade: how much later than the one before it arrives, how much older it is, which symbol, how many shares (none: null).

@@ -93,8 +93,8 @@ pub(super) fn check_definition(front: &KinesisAnalytics, query: &NewQuery) -> Re
     if query.sql.trim().is_empty() {
         return Ok(());
     }
-    let schemas =
-        InputSchema::declared(query.dialect, query.inputs.iter().map(QueryInput::declared), &query.references);
+    let inputs: Vec<QueryInput> = query.inputs.iter().flat_map(QueryInput::streams).collect();
+    let schemas = InputSchema::declared(query.dialect, inputs.iter().map(QueryInput::declared), &query.references);
     let mistakes = millstream_query::check(query.dialect, &query.sql, &schemas);
     if !mistakes.is_empty() {
         return Err(front.error(&QueryError::Plan(mistakes)));

@@ -6,6 +6,7 @@ use millstream_catalog::{
 };
 use serde_json::{Value, json};
 
+use super::input::prefix_and_count;
 use super::reference::BUCKET;
 use super::{KinesisAnalytics, part_id, schema};
 
@@ -84,7 +85,7 @@ impl Shown<'_> {
             "ReferenceId": part_id(index),
             "TableName": source.name,
             "S3ReferenceDataSourceDescription": object,
-            "ReferenceSchema": schema::described(&source.format, &source.columns),
+            "ReferenceSchema": schema::described(&source.format, &source.columns, ""),
         })
     }
 
@@ -95,13 +96,15 @@ impl Shown<'_> {
             None => ("KinesisStreamsInputDescription", place.arn("kinesis", &format!("stream/{}", input.stream))),
         };
         let position = starting_position(self.query.start_at);
+        let (prefix, count) = prefix_and_count(input);
+        let names: Vec<String> = input.streams().into_iter().map(|stream| stream.name).collect();
         let mut shown = json!({
             "InputStartingPositionConfiguration": { "InputStartingPosition": position },
             "InputId": part_id(index),
-            "NamePrefix": input.name.strip_suffix("_001").unwrap_or(&input.name),
-            "InAppStreamNames": [input.name],
-            "InputSchema": schema::described(&input.format, &input.columns),
-            "InputParallelism": { "Count": 1 },
+            "NamePrefix": prefix,
+            "InAppStreamNames": names,
+            "InputSchema": schema::described(&input.format, &input.columns, &input.row_path),
+            "InputParallelism": { "Count": count },
         });
         shown[member] = self.resource(&arn, &input.role);
         if let Some(processor) = &input.processor {

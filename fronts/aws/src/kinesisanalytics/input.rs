@@ -4,7 +4,7 @@ use millstream_catalog::QueryInput;
 use millstream_query::NewQuery;
 use serde::Deserialize;
 
-use super::schema::{InputSchema, SchemaUpdate};
+use super::schema::{InputSchema, Schema, SchemaUpdate};
 use super::source::{ProcessingConfiguration, ProcessingUpdate, Source, SourceUpdate};
 use super::{invalid, missing_part, part_of};
 use crate::json_protocol::{Constraints, ServiceError};
@@ -45,19 +45,42 @@ struct Parallelism {
 impl Input {
     /// The input with the name by which the SQL knows it; `role` where the request names none.
     pub(super) fn definition(self, role: &str) -> Result<QueryInput, ServiceError> {
-        check_parallelism(self.input_parallelism)?;
-        let name = in_application_name(self.name_prefix)?;
+        let names = in_application_names(self.name_prefix, streams(self.input_parallelism)?.unwrap_or(1))?;
         let (stream, source) = match (self.kinesis_streams_input, self.kinesis_firehose_input) {
             (Some(source), None) => (source.stream()?, source),
             (None, Some(source)) => (source.delivery()?, source),
             _ => return Err(invalid("exactly one of KinesisStreamsInput and KinesisFirehoseInput must be given")),
         };
         let schema = self.input_schema.ok_or_else(|| invalid("InputSchema must be given"))?;
-        let (format, columns) = schema.definition()?;
+        let Schema { format, columns, row_path } = schema.definition()?;
         let processor = self.input_processing_configuration.map(|given| given.definition(role)).transpose()?;
         let role = source.role(role);
-        Ok(QueryInput { name, stream, format, columns, role, consumer_group: String::new(), processor })
+        let consumer_group = String::new();
+        let mut input = QueryInput {
+            name: String::new(),
+            stream,
+            format,
+            columns,
+            role,
+            consumer_group,
+            processor,
+            row_path,
+            divided: Vec::new(),
+        };
+        name(&mut input, names);
+        Ok(input)
     }
+}
+
+/// The prefix of an input's in-application streams, and how many there are.
+pub(super) fn prefix_and_count(input: &QueryInput) -> (&str, usize) {
+    (input.name.strip_suffix("_001").unwrap_or(&input.name), input.divided.len().max(1))
+}
+
+/// Gives an input the names of its in-application streams.
+fn name(input: &mut QueryInput, names: Vec<String>) {
+    input.name = names.first().cloned().unwrap_or_default();
+    input.divided = if names.len() > 1 { names } else { Vec::new() };
 }
 
 impl InputUpdate {
@@ -65,10 +88,12 @@ impl InputUpdate {
     pub(super) fn apply(self, query: &mut NewQuery) -> Result<(), ServiceError> {
         let id = self.input_id;
         Constraints::new().required("inputUpdates.inputId", id.as_ref()).finish()?;
-        check_parallelism(self.input_parallelism_update)?;
+        let count = streams(self.input_parallelism_update)?;
         let input = part_of(id.as_deref(), &mut query.inputs).ok_or_else(|| missing_part("input", id.as_deref()))?;
-        if self.name_prefix_update.is_some() {
-            input.name = in_application_name(self.name_prefix_update)?;
+        let (prefix, now) = prefix_and_count(input);
+        if self.name_prefix_update.is_some() || count.is_some_and(|count| count != now) {
+            let prefix = self.name_prefix_update.unwrap_or_else(|| prefix.to_owned());
+            name(input, in_application_names(Some(prefix), count.unwrap_or(now))?);
         }
         let is_delivery = |stream: &String| stream.starts_with("delivery/");
         let is_stream = |stream: &String| !stream.starts_with("delivery/");
@@ -79,7 +104,7 @@ impl InputUpdate {
             update.apply(&mut input.stream, &mut input.role, is_delivery, Source::delivery)?;
         }
         if let Some(update) = self.input_schema_update {
-            update.apply(&mut input.format, &mut input.columns)?;
+            update.apply(input)?;
         }
         match self.input_processing_configuration_update {
             Some(update) => update.apply(&mut input.processor),
@@ -88,20 +113,15 @@ impl InputUpdate {
     }
 }
 
-/// The name of the one in-application stream of an input.
-fn in_application_name(prefix: Option<String>) -> Result<String, ServiceError> {
-    let prefix = prefix.filter(|prefix| !prefix.is_empty());
-    prefix.map(|prefix| format!("{prefix}_001")).ok_or_else(|| invalid("NamePrefix must be given"))
+/// The names of an input's in-application streams, between which the shards of its source are divided.
+fn in_application_names(prefix: Option<String>, count: usize) -> Result<Vec<String>, ServiceError> {
+    let prefix = prefix.filter(|prefix| !prefix.is_empty()).ok_or_else(|| invalid("NamePrefix must be given"))?;
+    Ok((1..=count).map(|number| format!("{prefix}_{number:03}")).collect())
 }
 
-/// An input's rows are one in-application stream here, so what names several of them must not find the others missing.
-fn check_parallelism(parallelism: Option<Parallelism>) -> Result<(), ServiceError> {
+/// How many in-application streams are asked for, if that is said.
+fn streams(parallelism: Option<Parallelism>) -> Result<Option<usize>, ServiceError> {
     let count = parallelism.and_then(|parallelism| parallelism.count);
     Constraints::new().range("inputParallelism.count", count, 1, PARALLELISM_MAX).finish()?;
-    if count.is_some_and(|count| count > 1) {
-        return Err(invalid(
-            "InputParallelism.Count over 1 is not supported by this node: the rows of all shards are in the stream _001",
-        ));
-    }
-    Ok(())
+    Ok(count.and_then(|count| usize::try_from(count).ok()))
 }

@@ -87,7 +87,7 @@ impl ReferenceUpdate {
             source.role = object.role_arn.unwrap_or_else(|| std::mem::take(&mut source.role));
         }
         if let Some(schema) = self.reference_schema_update {
-            (source.format, source.columns) = schema.definition()?;
+            (source.format, source.columns) = schema.of_table()?;
         }
         Ok(())
     }
@@ -123,7 +123,7 @@ impl Reference {
         let object = self.object.ok_or_else(|| invalid("S3ReferenceDataSource must be given"))?;
         let (bucket, key, role) = object.named(role)?;
         let schema = self.reference_schema.ok_or_else(|| invalid("ReferenceSchema must be given"))?;
-        let (format, columns) = schema.definition()?;
+        let (format, columns) = schema.of_table()?;
         let name = self.table_name.unwrap_or_default();
         Ok(ReferenceInput { name, bucket, key, versions: None, format, columns, role })
     }

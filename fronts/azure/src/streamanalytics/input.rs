@@ -105,6 +105,8 @@ pub(super) fn definition(namespaces: &Namespaces, name: &str, document: Value) -
         role: source.shared_access_policy_name,
         consumer_group: group.to_owned(),
         processor: None,
+        row_path: String::new(),
+        divided: Vec::new(),
     }))
 }
 

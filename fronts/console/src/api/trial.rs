@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
-use millstream_catalog::{EventOrder, QueryDialect};
+use millstream_catalog::{EventOrder, QueryDialect, QueryInput};
 use millstream_query::{QueryError, TRIAL_ROWS_MAX, Trial, TrialAsk, TrialError, TrialInput, TrialOutput, trial};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -71,9 +71,10 @@ pub(crate) async fn carry_out(console: &Console, ask: Ask) -> Result<Result<Tria
     let order = query.as_ref().map_or_else(EventOrder::default, |query| query.event_order);
     let input = |(name, sample): (String, String)| {
         let is = |known: &str| known.eq_ignore_ascii_case(&name);
-        let known = query.iter().flat_map(|query| &query.inputs).find(|input| is(&input.name));
+        let known = query.iter().flat_map(|query| query.inputs.iter().flat_map(QueryInput::streams));
+        let known = known.into_iter().find(|input| is(&input.name));
         let table = query.iter().flat_map(|query| &query.references).find(|table| is(&table.name));
-        let described = known.map(|input| (input.columns.clone(), input.format.clone()));
+        let described = known.as_ref().map(|input| (input.declared().1, input.format.clone()));
         let described = described.or_else(|| table.map(|table| (table.columns.clone(), table.format.clone())));
         let (columns, format) = described.unwrap_or_default();
         TrialInput { name, columns, format, sample, reference: known.is_none() && table.is_some() }

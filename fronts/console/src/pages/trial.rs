@@ -9,7 +9,7 @@ use axum::extract::multipart::MultipartError;
 use axum::extract::{FromRequest as _, Multipart, Path, Request, State};
 use axum::response::{Html, IntoResponse as _, Redirect, Response};
 use http::header;
-use millstream_catalog::{DesiredState, InputProcessor, QueryDefinition};
+use millstream_catalog::{DesiredState, InputProcessor, QueryDefinition, QueryInput};
 use millstream_query::{Processed, ProcessingBatch, QueryError, Trial, TrialError, TrialOutput};
 use millstream_types::Record;
 use serde_json::Value;
@@ -182,9 +182,10 @@ async fn newest(
     query: &QueryDefinition,
     samples: &mut [(String, String)],
 ) -> Result<(), ConsoleError> {
-    for (input, (_, sample)) in query.inputs.iter().zip(samples) {
+    for (input, (_, sample)) in query.inputs.iter().flat_map(QueryInput::streams).zip(samples) {
         let stream = console.streams().get(&input.stream)?;
         let mut placed = tail::newest(console.streams(), &stream, LIVE_RECORDS).await?;
+        placed.retain(|placed| input.has_shard(placed.shard));
         placed.reverse();
         if let Some(processor) = &input.processor {
             placed = processed(console, (&query.name, &input.stream), processor, placed).await?;
@@ -263,7 +264,11 @@ fn shown(output: &TrialOutput) -> ShownOutput {
 
 /// What a query's text may read: its inputs and its reference data.
 pub(super) fn names(query: &QueryDefinition) -> impl Iterator<Item = &str> {
-    let inputs = query.inputs.iter().map(|input| input.name.as_str());
+    let inputs = query.inputs.iter().flat_map(|input| match input.divided.as_slice() {
+        [] => std::slice::from_ref(&input.name),
+        names => names,
+    });
+    let inputs = inputs.map(String::as_str);
     inputs.chain(query.references.iter().map(|table| table.name.as_str()))
 }
 

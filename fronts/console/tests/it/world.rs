@@ -556,6 +556,8 @@ fn query(name: &str, sql: &str, target: OutputTarget) -> QueryDefinition {
             role: String::new(),
             consumer_group: String::new(),
             processor: None,
+            row_path: String::new(),
+            divided: Vec::new(),
         }],
         outputs: vec![QueryOutput {
             name: "OUTPUT_STREAM".into(),

@@ -189,6 +189,8 @@ mod tests {
             role: String::new(),
             consumer_group: String::new(),
             processor: None,
+            row_path: String::new(),
+            divided: Vec::new(),
         };
         let output = |name: &str, target, handing| QueryOutput {
             name: name.into(),

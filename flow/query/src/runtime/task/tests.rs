@@ -44,6 +44,8 @@ fn definition(sql: &str) -> QueryDefinition {
         role: String::new(),
         consumer_group: String::new(),
         processor: None,
+        row_path: String::new(),
+        divided: Vec::new(),
     };
     QueryDefinition {
         name: "q".into(),

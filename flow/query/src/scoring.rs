@@ -61,7 +61,7 @@ impl Scoring {
     /// The rows that none can come before any more, with their results.
     pub(crate) fn close(&mut self, watermark: i64) -> Vec<Closed> {
         let mut closed = Vec::new();
-        while let Some(due) = self.waiting.take_due(watermark, CLOSED_ROWS) {
+        while let Some(due) = self.waiting.take_due(watermark, |rows, _| rows < CLOSED_ROWS) {
             closed.push(self.evaluate(due));
         }
         closed

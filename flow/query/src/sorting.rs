@@ -61,7 +61,7 @@ impl Sorting {
     /// The rows of stretches that are over, oldest first.
     pub(crate) fn close(&mut self, watermark: i64) -> Result<Vec<Closed>, ArrowError> {
         let mut closed = Vec::new();
-        while let Some(due) = self.waiting.take_due(watermark, CLOSED_ROWS) {
+        while let Some(due) = self.waiting.take_due(watermark, |rows, _| rows < CLOSED_ROWS) {
             closed.push(self.ordered(&due)?);
         }
         Ok(closed)

@@ -50,10 +50,11 @@ impl Waiting {
         }
     }
 
-    /// Takes the rows of instants that a watermark has passed, with about `enough` of them; `None`: there are no more.
-    pub(crate) fn take_due(&mut self, watermark: i64, enough: usize) -> Option<Due> {
-        let (mut times, mut taken) = (Vec::new(), Vec::new());
-        while times.len() < enough
+    /// Takes the rows of instants that a watermark has passed: one instant's after the other's while `more` says so of how many they
+    /// are and of their bytes. `None`: there are no more.
+    pub(crate) fn take_due(&mut self, watermark: i64, more: impl Fn(usize, usize) -> bool) -> Option<Due> {
+        let (mut times, mut taken, mut bytes) = (Vec::new(), Vec::new(), 0);
+        while more(times.len(), bytes)
             && let Some(first) = self.times.first_entry()
             && *first.key() < watermark
         {
@@ -67,6 +68,7 @@ impl Waiting {
             // What comes behind its time has no place among the others any more.
             if time >= self.done {
                 times.resize(times.len() + count, time);
+                bytes += rows.0.len();
                 taken.push(rows);
             }
         }

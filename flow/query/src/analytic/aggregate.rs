@@ -1,24 +1,116 @@
 //! Aggregates over the rows up to a row: of each key the rows that are not too old, accumulated so that none has to be undone.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef};
+use arrow::compute::concat;
+use arrow::error::ArrowError;
 
 use super::{Results, Rows, Sweep};
 use crate::executor::state::{Reader, StateError, Writer};
 use crate::plan::{AggregateCall, Extent};
-use crate::window::accumulator::Accumulator;
+use crate::window::CLOSED_BYTES;
+use crate::window::listed::BYTES_A_GROUP;
 use crate::window::pane::Pane;
 use crate::window::queue::Queue;
 
 /// What the state of an aggregate takes beside the first of a row.
 const STATE_BYTES: usize = 32;
 
-/// What the results of rows of one instant may take: each may hold all values that it looks back to.
+/// What the results of rows of one instant may take: each may be all values that it looks back to.
 const RESULT_BYTES_MAX: usize = 256 << 20;
+
+/// What the results of rows of one instant take.
+#[derive(Default)]
+struct Instant {
+    time: Option<i64>,
+    given: usize,
+}
+
+impl Instant {
+    /// Whether there may be results of one more row of this time.
+    fn has_room(&mut self, time: i64) -> bool {
+        if self.time.replace(time) != Some(time) {
+            self.given = 0;
+        }
+        self.given <= RESULT_BYTES_MAX
+    }
+}
+
+/// Results on their way: some rows' values at a time, what is made of those before.
+struct Made {
+    calls: Arc<[AggregateCall]>,
+    /// What the results of the latest rows are made of, a place a row.
+    open: Pane,
+    /// How many rows were before those.
+    before: usize,
+    /// By call what is made, and the rows that have none.
+    done: Vec<(Vec<ArrayRef>, Vec<(usize, String)>)>,
+}
+
+impl Made {
+    fn new(calls: &Arc<[AggregateCall]>) -> Self {
+        let done = calls.iter().map(|_| Default::default()).collect();
+        Self { calls: Arc::clone(calls), open: Pane::new(calls), before: 0, done }
+    }
+
+    /// Makes a place for the next row.
+    fn begin_row(&mut self) {
+        if self.open.value_bytes() > CLOSED_BYTES {
+            self.close();
+        }
+        self.open.place(&[]);
+    }
+
+    /// Computes over what the last row looks back to, and gives about what its results take.
+    fn add(&mut self, queue: &Queue, places: &Pane) -> usize {
+        let before = self.listed_bytes();
+        let row = self.open.len() as u32 - 1;
+        queue.total(places, &mut self.open, row);
+        self.listed_bytes() - before
+    }
+
+    /// What values take that are results themselves.
+    fn listed_bytes(&self) -> usize {
+        let accumulators = self.open.accumulators.iter().zip(&*self.calls);
+        let listed = accumulators.filter(|(_, call)| call.function.gives_values());
+        listed.map(|(accumulator, _)| accumulator.weight() * BYTES_A_GROUP).sum()
+    }
+
+    fn leave_out(&mut self, row: usize) {
+        if let Some((_, failed)) = self.done.first_mut() {
+            let mebibytes = RESULT_BYTES_MAX >> 20;
+            failed.push((row, format!("the rows of this time look back to more than {mebibytes} MiB of values")));
+        }
+    }
+
+    /// Makes the results of the latest rows; their values are let go.
+    fn close(&mut self) {
+        let places: Vec<u32> = (0..self.open.len() as u32).collect();
+        for ((made, failed), accumulator) in self.done.iter_mut().zip(&self.open.accumulators) {
+            let error = |place: &u32| Some((self.before + *place as usize, accumulator.error(*place)?));
+            failed.extend(places.iter().filter_map(error));
+            made.push(accumulator.finish(&places));
+        }
+        self.before += places.len();
+        self.open = Pane::new(&self.calls);
+    }
+
+    fn finish(mut self) -> Result<Vec<Results>, ArrowError> {
+        self.close();
+        let joined = |(made, failed): (Vec<ArrayRef>, _)| {
+            let made: Vec<&dyn Array> = made.iter().map(AsRef::as_ref).collect();
+            Ok((concat(&made)?, failed))
+        };
+        self.done.into_iter().map(joined).collect()
+    }
+}
 
 /// Aggregates of the same rows, which are kept once.
 pub(super) struct Aggregates {
     /// What is computed of the same rows.
-    calls: Vec<AggregateCall>,
+    calls: Arc<[AggregateCall]>,
     pub(super) extent: Extent,
     /// What is accumulated of each row that counts.
     places: Pane,
@@ -32,53 +124,42 @@ pub(super) struct Aggregates {
 impl Aggregates {
     pub(super) fn new(calls: Vec<AggregateCall>, extent: Extent) -> Self {
         let (places, open, sweep) = (Pane::new(&calls), BTreeMap::new(), Sweep::of(extent));
-        Self { calls, extent, places, open, bytes: 0, sweep }
+        Self { calls: calls.into(), extent, places, open, bytes: 0, sweep }
     }
 
     /// The results of each aggregate over rows, and which rows have none; `rows` holds the arguments of those that have one.
-    pub(super) fn evaluate(&mut self, rows: &Rows) -> Vec<Results> {
+    pub(super) fn evaluate(&mut self, rows: &Rows) -> Result<Vec<Results>, ArrowError> {
         let places: Vec<u32> = (0..rows.times.len() as u32).collect();
-        let (mut single, mut results) = (Pane::new(&self.calls), Pane::new(&self.calls));
+        let mut single = Pane::new(&self.calls);
         for _ in &places {
             single.place(&[]);
-            results.place(&[]);
         }
         let mut arguments = rows.values.iter();
-        for (accumulator, call) in single.accumulators.iter_mut().zip(&self.calls) {
+        for (accumulator, call) in single.accumulators.iter_mut().zip(&*self.calls) {
             accumulator.add(&places, call.argument.as_ref().and_then(|_| arguments.next()));
         }
-        let mut left_out = Vec::new();
+        let (mut made, mut instant) = (Made::new(&self.calls), Instant::default());
         for (row, &time) in places.iter().zip(rows.times) {
             let key = rows.keys.row(*row as usize);
             if rows.counts(*row as usize) {
                 self.come(key, time, &single, *row);
             }
+            made.begin_row();
             if let Some(queue) = self.open.get_mut(key) {
                 leave(queue, self.extent, time, &mut self.places);
-                match results.value_bytes() > RESULT_BYTES_MAX {
-                    true => left_out.push(*row as usize),
-                    false => queue.total(&self.places, &mut results, *row),
+                match instant.has_room(time) {
+                    true => instant.given += made.add(queue, &self.places),
+                    false => made.leave_out(*row as usize),
                 }
             }
         }
-        let result = |accumulator: &Accumulator| {
-            let failed =
-                places.iter().filter_map(|place| Some((*place as usize, accumulator.error(*place)?))).collect();
-            (accumulator.finish(&places), failed)
-        };
-        let mut found: Vec<Results> = results.accumulators.iter().map(result).collect();
-        if let Some((_, failed)) = found.first_mut() {
-            let mebibytes = RESULT_BYTES_MAX >> 20;
-            let told = format!("the rows of this time look back to more than {mebibytes} MiB of values");
-            failed.extend(left_out.into_iter().map(|row| (row, told.clone())));
-        }
-        found
+        made.finish()
     }
 
-    /// About what one row's results may take, if they hold values one by one.
-    pub(super) fn result_bytes(&self) -> usize {
+    /// About what one row's results may take, where they are made of values one by one.
+    pub(super) fn result_bytes(&self) -> Option<usize> {
         let holds = self.calls.iter().any(|call| call.distinct || call.function.keeps_values());
-        if holds { self.places.value_bytes() } else { 0 }
+        holds.then(|| self.places.value_bytes())
     }
 
     /// A row that counts from now on.

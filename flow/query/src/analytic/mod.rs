@@ -21,6 +21,7 @@ use crate::executor::state::{Reader, StateError, Writer};
 use crate::plan::{self, AnalyticFunction, Extent};
 use crate::waiting::{Due, ENTRY_BYTES, KEPT_BYTES_MAX, Waiting};
 use crate::window::key::{self, KeyEncoder};
+use crate::window::listed::BYTES_A_GROUP;
 use crate::window::{CLOSED_BYTES, CLOSED_ROWS, Closed};
 use aggregate::Aggregates;
 use anomaly::Anomalies;
@@ -100,7 +101,7 @@ impl Analytic {
     /// watermark at which these are all.
     pub(crate) fn close(&mut self, watermark: i64) -> Result<(Vec<Closed>, i64), ArrowError> {
         let (mut closed, mut bytes) = (Vec::new(), 0);
-        while let Some(due) = self.waiting.take_due(watermark, self.rows_at_once()) {
+        while let Some(due) = self.take_due(watermark) {
             let last = due.times.last().copied();
             let made = self.evaluate(due)?;
             bytes += made.bytes();
@@ -113,14 +114,18 @@ impl Analytic {
         Ok((closed, watermark))
     }
 
-    /// As many rows are computed together: each one's results may hold all values that it looks back to.
-    fn rows_at_once(&self) -> usize {
+    /// Takes rows that are computed together: each one's results may hold all values that it looks back to, those that come with it,
+    /// too.
+    fn take_due(&mut self, watermark: i64) -> Option<Due> {
         let of_row = |call: &Call| match &call.kind {
             Kind::Aggregate(aggregates) => aggregates.result_bytes(),
-            _ => 0,
+            _ => None,
         };
-        let bytes: usize = self.calls.iter().map(of_row).sum();
-        CLOSED_BYTES.checked_div(bytes).map_or(CLOSED_ROWS, |rows| rows.clamp(1, CLOSED_ROWS))
+        let kept = self.calls.iter().filter_map(of_row).reduce(|bytes, other| bytes + other);
+        self.waiting.take_due(watermark, |rows, bytes| {
+            let of_row = kept.map_or(0, |kept| kept + bytes + rows * BYTES_A_GROUP);
+            rows < CLOSED_ROWS && rows.saturating_mul(of_row) <= CLOSED_BYTES
+        })
     }
 
     /// Rows in the order of time with the results of all calls; those that have none are told.
@@ -129,7 +134,7 @@ impl Analytic {
         let mut columns = columns.to_vec();
         let mut results = BTreeMap::new();
         for call in &mut self.calls {
-            let found = call.evaluate(&times, rest);
+            let found = call.evaluate(&times, rest)?;
             results.extend(call.places.iter().copied().zip(found));
         }
         let (mut kept, mut errors) = (vec![true; times.len()], Vec::new());
@@ -237,18 +242,18 @@ impl Call {
     }
 
     /// The results over rows, in the order of time, of each of its calls; `inputs` is what all calls need.
-    fn evaluate(&mut self, times: &[i64], inputs: &[ArrayRef]) -> Vec<Results> {
+    fn evaluate(&mut self, times: &[i64], inputs: &[ArrayRef]) -> Result<Vec<Results>, ArrowError> {
         let mut encoder = KeyEncoder::default();
         let keys = encoder.encode(&inputs[self.keys.clone()], times.len());
         let values: Vec<ArrayRef> = self.values.iter().map(|value| inputs[*value].clone()).collect();
         let when = self.when.map(|when| inputs[when].as_boolean());
         let rows = Rows { times, keys, when, values: &values };
-        match &mut self.kind {
+        Ok(match &mut self.kind {
             Kind::Value(values) => vec![(values.evaluate(&rows), Vec::new())],
             Kind::First(firsts) => vec![(firsts.evaluate(&rows), Vec::new())],
-            Kind::Aggregate(aggregates) => aggregates.evaluate(&rows),
+            Kind::Aggregate(aggregates) => aggregates.evaluate(&rows)?,
             Kind::Anomaly(anomalies) => vec![(anomalies.evaluate(&rows), Vec::new())],
-        }
+        })
     }
 
     /// Lets go of what is too old to be looked back to by rows from a time on.

@@ -162,10 +162,24 @@ impl Column {
         }
     }
 
+    /// What a row's value takes.
+    pub(super) fn bytes_of(&self, row: usize) -> usize {
+        let before = row.checked_sub(1);
+        match &self.values {
+            Values::Text { ends, .. } => (ends[row] - before.map_or(0, |before| ends[before])) as usize,
+            Values::Json { ends, .. } => (ends[row] - before.map_or(0, |before| ends[before])) as usize,
+            _ => size_of::<i64>(),
+        }
+    }
+
     /// Adds the value of a row of another column of the same type.
-    pub(super) fn push_from(&mut self, other: &Self, row: usize) {
+    ///
+    /// # Errors
+    /// When the texts are too long together.
+    pub(super) fn push_from(&mut self, other: &Self, row: usize) -> Result<(), String> {
         if other.valid.get(row) == Some(&false) {
-            return self.push_null();
+            self.push_null();
+            return Ok(());
         }
         let start =
             |ends: &[i32]| row.checked_sub(1).and_then(|before| ends.get(before)).map_or(0, |end| *end as usize);
@@ -175,7 +189,7 @@ impl Column {
             (Values::Boolean(to), Values::Boolean(of)) => to.push(of[row]),
             (Values::Text { ends, bytes }, Values::Text { ends: of_ends, bytes: of }) => {
                 bytes.extend_from_slice(&of[start(of_ends)..of_ends[row] as usize]);
-                ends.push(end(bytes.len()).unwrap_or(i32::MAX));
+                ends.push(end(bytes.len())?);
             }
             (Values::Json { ends, bytes }, Values::Json { ends: of_ends, bytes: of }) => {
                 let start = row.checked_sub(1).map_or(0, |before| of_ends[before] as usize);
@@ -183,9 +197,13 @@ impl Column {
                 ends.push(bytes.len() as i64);
             }
             // Both are of one type.
-            _ => return self.push_null(),
+            _ => {
+                self.push_null();
+                return Ok(());
+            }
         }
         self.note_valid();
+        Ok(())
     }
 
     /// Takes back all rows but the first `rows`.

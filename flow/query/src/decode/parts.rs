@@ -82,9 +82,8 @@ impl PartsReader {
                 elements.push(NOTHING);
             }
         }
-        let beside = object.len() - value.map_or(0, str::len);
-        let repeated = beside.saturating_mul(elements.len());
-        if !self.outer.is_empty() && repeated > REPEATED_BYTES_MAX {
+        let beside: usize = self.outer.iter().map(|&column| self.repeated[column].bytes_of(place)).sum();
+        if beside.saturating_mul(elements.len()) > REPEATED_BYTES_MAX {
             let (count, most) = (elements.len(), REPEATED_BYTES_MAX >> 20);
             return Err(format!("its {count} rows would repeat {beside} bytes each, more than {most} MiB together"));
         }
@@ -92,12 +91,16 @@ impl PartsReader {
         for element in elements {
             // All columns have as many rows.
             let before = columns.first().map_or(0, Column::len);
-            let read = self.element.read(element.as_bytes(), columns)?;
+            // An array would be read as records of its own.
+            if !element.starts_with('{') {
+                return Err(Cursor::new(element).expected("a JSON object"));
+            }
+            self.element.read(element.as_bytes(), columns)?;
             for &column in &self.outer {
                 columns[column].truncate(before);
-                (0..read).for_each(|_| columns[column].push_from(&self.repeated[column], place));
+                columns[column].push_from(&self.repeated[column], place)?;
             }
-            rows += read;
+            rows += 1;
         }
         Ok(rows)
     }
@@ -189,6 +192,7 @@ mod tests {
         for (wrong, told) in [
             (r#"{"data":7}"#, "expected an array at $.data.records"),
             (r#"{"data":{"records":[7]}}"#, "expected a JSON object"),
+            (r#"{"data":{"records":[[{"s":"a"},{"s":"b"}]]}}"#, "expected a JSON object"),
             (r#"{"data":{"records":[{"s":"a"}"#, "not JSON at byte"),
         ] {
             let error = rows(within, wrong).unwrap_err();
@@ -203,6 +207,9 @@ mod tests {
         let error = rows(["$.customer", "$.orders[0:].id"], &record).unwrap_err();
         assert!(error.contains("its 1000 rows would repeat 200"), "{error}");
         assert_eq!(rows(["$.orders[0:].name", "$.orders[0:].id"], &record).unwrap().len(), 1_000);
+        let record = format!(r#"{{"orders":[{}]}}"#, vec!["{}"; 3_000].join(","));
+        let error = rows(["$.orders[0:]", "$.orders[0:].id"], &record).unwrap_err();
+        assert!(error.contains("its 3000 rows would repeat 9001 bytes each"), "{error}");
     }
 
     #[test]

@@ -176,7 +176,7 @@ fn applied(apply: &Apply, rows: &RecordBatch, schema: &SchemaRef) -> Result<Reco
 }
 
 /// The bytes of all values of a row.
-pub(crate) fn row_width(rows: &RecordBatch, row: usize) -> usize {
+fn row_width(rows: &RecordBatch, row: usize) -> usize {
     rows.columns().iter().map(|array| width(array, row)).sum()
 }
 

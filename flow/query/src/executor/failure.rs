@@ -8,15 +8,13 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray as _, RecordBatch as ArrowBatch, StringArray, TimestampMillisecondArray};
 use bytes::Bytes;
 
-use super::timed::Timed;
 use super::{ExecuteError, Executor, RowError, rowtimes};
 use crate::decode::DecodeError;
-use crate::plan::{ERROR_MESSAGE_CHARS_MAX, ERROR_ROW_BYTES_MAX, Operator, Program, StepInput};
+use crate::plan::{ERROR_MESSAGE_CHARS_MAX, ERROR_ROW_BYTES_MAX, StepInput};
 use crate::value::convert::to_json;
 use crate::value::json::quoted;
 
-/// Bytes that rows of the error stream may have which are made at once, wherever they are written: that is done in one transaction
-/// with what else comes of the same records.
+/// Bytes that rows of the error stream may have which are made at once: of what is read together, or ends together.
 const TOLD_BYTES_MAX: usize = 8 << 20;
 
 /// Bytes of a row of the error stream besides its message and its data, as it is written with its partition key.
@@ -40,23 +38,18 @@ struct Told<'t> {
 }
 
 /// The room for rows of the error stream that are made at once.
+#[derive(Default)]
 pub(super) struct ErrorRoom {
-    /// How often a row is written.
-    copies: usize,
-    /// Bytes that are taken, of all copies.
+    /// Bytes that are taken.
     taken: usize,
 }
 
 impl ErrorRoom {
-    pub(super) fn of(program: &Program) -> Self {
-        Self { copies: copies(program).max(1), taken: 0 }
-    }
-
     /// Takes room for a row with a message and so many bytes of data, if there is enough.
     fn take(&mut self, message: &str, data: usize) -> bool {
         // A message may have characters that are several in JSON; each byte of data is two digits.
         let row = TOLD_ROW_BYTES + quoted(message).len() + 2 * data;
-        let taken = self.taken.saturating_add(row.saturating_mul(self.copies));
+        let taken = self.taken.saturating_add(row);
         if taken > TOLD_BYTES_MAX {
             return false;
         }
@@ -176,29 +169,10 @@ impl Executor {
         let room = TOLD_BYTES_MAX >> 20;
         let detail = format!(
             "what goes wrong with records that are read at once, or windows that end together, makes more than {room} MiB of rows of the \
-             error stream, wherever they are written: {rows} rows are left out of it"
+             error stream: {rows} rows are left out of it"
         );
         self.produced.errors.push(RowError { record: None, kind: "failed", detail });
     }
-}
-
-/// How often a row of the error stream is written as it comes, where no step leaves it out: in each output behind it, on each way
-/// there.
-fn copies(program: &Program) -> usize {
-    let mut copies: Vec<usize> = Vec::with_capacity(program.steps.len());
-    for step in &program.steps {
-        let of_input = |input: &StepInput| match input {
-            StepInput::Step(before) => copies[*before],
-            StepInput::Source(_) => 0,
-        };
-        copies.push(match &step.operator {
-            Operator::Errors => 1,
-            operator if Timed::waits(operator) => 0,
-            _ => step.inputs.iter().map(of_input).fold(0, usize::saturating_add),
-        });
-    }
-    let outputs = program.outputs.iter().filter_map(|output| output.step);
-    outputs.map(|step| copies[step]).fold(0, usize::saturating_add)
 }
 
 /// A row's visible columns: `{"PRICE":0,…}`.

@@ -31,7 +31,6 @@ use crate::substreams::Substreams;
 use crate::time_policy::{OrderCounts, ShardTime};
 use crate::window::Closed;
 use advance::Handed;
-pub(crate) use apply::row_width;
 use evaluate::{by_row, columns, keep};
 use failure::ErrorRoom;
 use lookup::Tables;
@@ -151,7 +150,7 @@ impl Executor {
     /// An executor of a program whose sources have `shards` shards each and `formats` of records.
     #[must_use]
     pub fn new(program: Program, order: EventOrder, formats: &[RecordFormat], shards: &[usize]) -> Self {
-        let (error_step, error_room) = (program.error_step(), ErrorRoom::of(&program));
+        let error_step = program.error_step();
         let source = |index: usize| {
             let format = formats.get(index).unwrap_or(&RecordFormat::Json);
             let shards = shards.get(index).copied().unwrap_or(1);
@@ -185,7 +184,7 @@ impl Executor {
             again: false,
             apply_room: apply::Room::default(),
             error_step,
-            error_room,
+            error_room: ErrorRoom::default(),
             passed: vec![(0, 0); steps],
         }
     }

@@ -26,6 +26,12 @@ impl Writer {
         self.count(bytes.len());
         self.0.extend_from_slice(bytes);
     }
+
+    /// Values behind how many they are.
+    pub(crate) fn list<'v>(&mut self, values: impl ExactSizeIterator<Item = &'v Box<[u8]>>) {
+        self.count(values.len());
+        values.for_each(|value| self.bytes(value));
+    }
 }
 
 /// Reads state.
@@ -57,5 +63,13 @@ impl<'r> Reader<'r> {
         let (taken, rest) = self.0.split_at_checked(length).ok_or(StateError)?;
         self.0 = rest;
         Ok(taken)
+    }
+
+    /// What [`Writer::list`] wrote, value by value.
+    pub(crate) fn list(&mut self, mut each: impl FnMut(&'r [u8])) -> Result<(), StateError> {
+        for _ in 0..self.count()? {
+            each(self.bytes()?);
+        }
+        Ok(())
     }
 }

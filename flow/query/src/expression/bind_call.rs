@@ -93,13 +93,13 @@ impl Binder<'_> {
             "DAY" | "DAYOFMONTH" | "DAYOFWEEK" | "DAYOFYEAR" | "HOUR" | "MINUTE" | "MONTH" | "QUARTER" | "SECOND"
             | "WEEK" | "YEAR" => {
                 expect(1)?;
-                let unit = match name {
-                    "DAYOFMONTH" => "day".to_owned(),
-                    "DAYOFWEEK" => "weekday".to_owned(),
-                    "WEEK" => "isoweek".to_owned(),
-                    _ => name.to_lowercase(),
+                let extracted = match name {
+                    "DAYOFMONTH" => "DAY",
+                    "DAYOFWEEK" => "DOW",
+                    "DAYOFYEAR" => "DOY",
+                    _ => name,
                 };
-                let unit = literal(ScalarValue::Utf8(Some(unit)));
+                let unit = literal(ScalarValue::Utf8(time::standard_unit(extracted).map(str::to_owned)));
                 let value = self.argument(Argument::Timestamp, &arguments[0])?;
                 kernel::call("date_part", time::part, &[unit, value], DataType::Int64)
             }

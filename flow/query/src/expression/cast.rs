@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use arrow::error::ArrowError;
 use millstream_catalog::QueryDialect;
 
-use super::kernel::call;
+use super::kernel::{Kernel, call};
 use super::scope::{is_unknown, literal};
 use super::{standard, time, types};
 use crate::dialect::syntax::TypeName;
@@ -100,12 +100,18 @@ fn explicit(
                 call("double_to_text", standard::double_to_text, &[value], DataType::Utf8)
             }
             (DataType::Utf8, DataType::Int64) => {
-                let kernel = if lenient { standard::text_to_integer_or_null } else { standard::text_to_integer };
-                call("text_to_integer", kernel, &[value], DataType::Int64)
+                let (name, kernel): (_, Kernel) = match lenient {
+                    true => ("text_to_integer_or_null", standard::text_to_integer_or_null),
+                    false => ("text_to_integer", standard::text_to_integer),
+                };
+                call(name, kernel, &[value], DataType::Int64)
             }
             (DataType::Utf8, DataType::Float64) => {
-                let kernel = if lenient { standard::text_to_double_or_null } else { standard::text_to_double };
-                call("text_to_double", kernel, &[value], DataType::Float64)
+                let (name, kernel): (_, Kernel) = match lenient {
+                    true => ("text_to_double_or_null", standard::text_to_double_or_null),
+                    false => ("text_to_double", standard::text_to_double),
+                };
+                call(name, kernel, &[value], DataType::Float64)
             }
             _ => types::convert(value, target, lenient),
         },

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, Schema};
 use arrow::error::ArrowError;
-use datafusion_common::Result;
+use datafusion_common::{DataFusionError, Result};
 use datafusion_expr::ColumnarValue;
 use datafusion_physical_expr::PhysicalExpr;
 
@@ -88,7 +88,11 @@ impl PhysicalExpr for KernelExpr {
     fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
         let evaluate = |argument: &Arc<dyn PhysicalExpr>| argument.evaluate(batch)?.into_array(batch.num_rows());
         let arguments = self.arguments.iter().map(evaluate).collect::<Result<Vec<_>>>()?;
-        Ok(ColumnarValue::Array((self.kernel)(&arguments)?))
+        match (self.kernel)(&arguments) {
+            Ok(made) => Ok(ColumnarValue::Array(made)),
+            Err(ArrowError::MemoryError(reason)) => Err(DataFusionError::ResourcesExhausted(reason)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {

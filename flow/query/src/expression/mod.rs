@@ -8,6 +8,7 @@ pub(crate) mod bind_call;
 pub(crate) mod cast;
 pub(crate) mod function;
 mod geo;
+mod grown;
 pub(crate) mod kernel;
 mod like;
 pub(crate) mod log;
@@ -124,7 +125,10 @@ impl<'a> Binder<'a> {
 
     /// What of a group an expression is; `None`: its parts have to be looked at.
     fn bind_in_group(&self, groups: &GroupScope, expr: &Expr) -> Option<Result<ScalarExpr, PlanError>> {
-        if let Some(aggregate) = groups.aggregate(&expr.span) {
+        // What a form stands for has its place (`IS TRUE` that of what is tested), and is no call.
+        if matches!(expr.kind, ExprKind::Call(_))
+            && let Some(aggregate) = groups.aggregate(&expr.span)
+        {
             return Some(Ok(ScalarExpr { text: self.text(&expr.span), ..aggregate }));
         }
         if let ExprKind::Name(parts) = &expr.kind

@@ -12,7 +12,7 @@ use millstream_catalog::QueryDialect;
 
 use super::kernel::call;
 use super::scope::{is_unknown, literal};
-use super::{Binder, boolean, number as numeric, types};
+use super::{Binder, boolean, number as numeric, text, types};
 use crate::dialect::syntax::{BinaryOperator, Expr, ExprKind, Literal, UnaryOperator};
 use crate::error::{PlanError, PlanErrorCode, Position};
 use crate::plan::{ScalarExpr, TIMESTAMP, VALUE};
@@ -111,7 +111,7 @@ impl Binder<'_> {
 
     fn concatenate(&self, left: ScalarExpr, right: ScalarExpr, at: Position) -> Result<ScalarExpr, PlanError> {
         let (left, right) = (self.typed(left, &DataType::Utf8, at)?, self.typed(right, &DataType::Utf8, at)?);
-        Ok(infix(left, BinaryOperator::Concatenate, right, DataType::Utf8))
+        Ok(call("join", text::join, &[left, right], DataType::Utf8))
     }
 
     fn arithmetic(

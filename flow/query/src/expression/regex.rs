@@ -11,15 +11,14 @@ use arrow::datatypes::Int64Type;
 use arrow::error::ArrowError;
 use regex::{Captures, Regex, RegexBuilder};
 
+use super::grown::{TEXT_BYTES_MAX, grown, too_long};
+
 type Result<T> = std::result::Result<T, ArrowError>;
 
 /// Bytes that a compiled pattern may take.
 const COMPILED_BYTES_MAX: usize = 1 << 20;
 /// Characters of a pattern, as the languages' references bound them.
 pub(super) const PATTERN_CHARS_MAX: usize = 8_000;
-/// The longest text that a replacement may make.
-const TEXT_BYTES_MAX: usize = 1 << 20;
-
 /// Bytes that one replacement may search, all searches together: from each match to the text's end, which a search may have to
 /// look at to know what matches.
 const SEARCHED_BYTES_MAX: usize = 64 << 20;
@@ -136,7 +135,7 @@ pub(super) fn replace(arguments: &[ArrayRef]) -> Result<ArrayRef> {
         let Some((from, _)) = text.char_indices().nth(start - 1) else { return Ok(Some(text.to_owned())) };
         replaced(patterns.get(pattern).map_err(wrong)?, text, from, by, occurrence).map(Some)
     });
-    Ok(Arc::new(rows.collect::<Result<StringArray>>()?))
+    grown(rows)
 }
 
 fn replaced(regex: &Regex, text: &str, from: usize, by: &str, occurrence: usize) -> Result<String> {
@@ -156,7 +155,7 @@ fn replaced(regex: &Regex, text: &str, from: usize, by: &str, occurrence: usize)
         expand(by, &captures, &mut result)?;
         copied = from + whole.end();
         if result.len() > TEXT_BYTES_MAX {
-            return Err(ArrowError::ComputeError(format!("the text would be longer than {TEXT_BYTES_MAX} bytes")));
+            return Err(too_long());
         }
         if occurrence > 0 {
             break;

@@ -7,6 +7,7 @@ use arrow::compute::is_null;
 use arrow::datatypes::{Float64Type, Int64Type};
 use arrow::error::ArrowError;
 
+use super::grown::grown;
 use super::{number, time};
 
 type Result<T> = std::result::Result<T, ArrowError>;
@@ -63,7 +64,7 @@ pub(super) fn overlay(arguments: &[ArrayRef]) -> Result<ArrayRef> {
         let behind = covered.map(|covered| text.chars().skip(before.saturating_add(covered)));
         Some(text.chars().take(before).chain(other.chars()).chain(behind.into_iter().flatten()).collect::<String>())
     });
-    Ok(Arc::new(rows.collect::<StringArray>()))
+    grown(rows.map(Ok))
 }
 
 /// `SUBSTRING(text FROM start FOR length)`: 0 is the beginning, too, and a start below is counted from the end. NULL of a negative

@@ -7,10 +7,9 @@ use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray};
 use arrow::datatypes::Int64Type;
 use arrow::error::ArrowError;
 
-type Result<T> = std::result::Result<T, ArrowError>;
+use super::grown::{TEXT_BYTES_MAX, grown, too_long};
 
-/// The longest text a function may make, bytes: what one record may hold.
-const TEXT_BYTES_MAX: usize = 1024 * 1024;
+type Result<T> = std::result::Result<T, ArrowError>;
 
 /// `CHAR_LENGTH(text)`.
 pub(super) fn length(arguments: &[ArrayRef]) -> Result<ArrayRef> {
@@ -100,7 +99,7 @@ pub(super) fn stuff(arguments: &[ArrayRef]) -> Result<ArrayRef> {
         let after = slice(text, start.saturating_add(length), i64::MAX);
         Some(before + other + &after)
     });
-    Ok(Arc::new(rows.collect::<StringArray>()))
+    grown(rows.map(Ok))
 }
 
 /// `OVERLAY(text PLACING other FROM start FOR length)`: other text in place of a part, as long as itself unless it is said.
@@ -119,7 +118,7 @@ pub(super) fn overlay(arguments: &[ArrayRef]) -> Result<ArrayRef> {
         let behind = slice(text, start.saturating_add(length), i64::MAX);
         Ok(Some(before + other + &behind))
     });
-    Ok(Arc::new(rows.collect::<Result<StringArray>>()?))
+    grown(rows)
 }
 
 /// `REPLICATE(text, count)`; NULL of a negative count.
@@ -130,7 +129,7 @@ pub(super) fn replicate(arguments: &[ArrayRef]) -> Result<ArrayRef> {
         let bytes = text.len().checked_mul(count).filter(|bytes| *bytes <= TEXT_BYTES_MAX);
         bytes.ok_or_else(too_long).map(|_| Some(text.repeat(count)))
     });
-    Ok(Arc::new(rows.collect::<Result<StringArray>>()?))
+    grown(rows)
 }
 
 /// `TRIM`, `LTRIM`, `RTRIM` of every white space Unicode knows.
@@ -220,8 +219,13 @@ fn place_behind(text: &str, count: i64) -> usize {
 /// `CONCAT(text, …)`: NULL is nothing.
 pub(super) fn concatenate(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     let texts = arguments.iter().map(|argument| argument.as_string::<i32>()).collect::<Vec<_>>();
-    let rows = (0..texts[0].len()).map(|row| Some(present(&texts, row).collect::<String>()));
-    Ok(Arc::new(rows.collect::<StringArray>()))
+    grown((0..texts[0].len()).map(|row| Ok(Some(present(&texts, row).collect::<String>()))))
+}
+
+/// `text || text`: NULL of NULL.
+pub(super) fn join(arguments: &[ArrayRef]) -> Result<ArrayRef> {
+    let (left, right) = (arguments[0].as_string::<i32>(), arguments[1].as_string::<i32>());
+    grown(left.iter().zip(right).map(|(left, right)| Ok(left.zip(right).map(|(left, right)| [left, right].concat()))))
 }
 
 /// `CONCAT_WS(separator, text, …)`: NULL is left out, with its separator.
@@ -229,8 +233,8 @@ pub(super) fn concatenate_with(arguments: &[ArrayRef]) -> Result<ArrayRef> {
     let texts = arguments.iter().map(|argument| argument.as_string::<i32>()).collect::<Vec<_>>();
     let (separators, texts) = (texts[0], &texts[1..]);
     let rows = separators.iter().enumerate();
-    let rows = rows.map(|(row, separator)| Some(present(texts, row).collect::<Vec<_>>().join(separator?)));
-    Ok(Arc::new(rows.collect::<StringArray>()))
+    let joined = |row, separator: &str| present(texts, row).collect::<Vec<_>>().join(separator);
+    grown(rows.map(|(row, separator)| Ok(separator.map(|separator| joined(row, separator)))))
 }
 
 /// The texts of a row that are not NULL.
@@ -312,11 +316,7 @@ fn replacing(arguments: &[ArrayRef], finds_empty: bool) -> Result<ArrayRef> {
         let bytes = text.len().saturating_add(text.matches(what).count().saturating_mul(by.len()));
         if bytes > TEXT_BYTES_MAX { Err(too_long()) } else { Ok(Some(text.replace(what, by))) }
     });
-    Ok(Arc::new(rows.collect::<Result<StringArray>>()?))
-}
-
-fn too_long() -> ArrowError {
-    ArrowError::ComputeError(format!("the text would be longer than {TEXT_BYTES_MAX} bytes"))
+    grown(rows)
 }
 
 #[cfg(test)]

@@ -131,7 +131,7 @@ impl PatternMatch {
     /// The matches that are decided at a watermark, in the order of their times.
     pub(crate) fn close(&mut self, watermark: i64) -> Result<Vec<Closed>, ExecuteError> {
         let mut found = Found::default();
-        while let Some(Due { times, columns }) = self.waiting.take_due(watermark, CLOSED_ROWS) {
+        while let Some(Due { times, columns }) = self.waiting.take_due(watermark, |rows, _| rows < CLOSED_ROWS) {
             self.search(&times, &columns, &mut found)?;
         }
         self.end_before(watermark, &mut found);

@@ -111,6 +111,11 @@ impl AggregateFunction {
         all || self.ranks().is_some()
     }
 
+    /// Whether the result is values that are kept, as they are.
+    pub(crate) fn gives_values(self) -> bool {
+        matches!(self, Self::Collect) || self.ranks().is_some()
+    }
+
     /// How many of ranked values are kept.
     pub(crate) fn ranks(self) -> Option<usize> {
         match self {

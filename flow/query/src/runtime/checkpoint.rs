@@ -9,6 +9,7 @@ use millstream_storage::{Keyspace, Storage, StorageError, Transaction};
 use millstream_types::Millis;
 
 use super::delivery::growth::ObjectPlace;
+use super::numbered::{Numbered, blocking};
 use super::outbox::Outbox;
 use super::pieces::{Change, Pieces, listed};
 use crate::executor::state::{Reader, StateError, Writer};
@@ -23,7 +24,7 @@ const SECOND_VERSION: u8 = 2;
 /// The version that knew positions, the text and state only.
 const FIRST_VERSION: u8 = 1;
 
-/// As many pieces of state are written, or looked at, together: each has 1 MiB at most, a transaction 16.
+/// As many pieces of state are written together: each has 1 MiB at most, a transaction 16.
 const PIECES_TOGETHER: usize = 8;
 
 /// Positions and state of a query.
@@ -133,8 +134,7 @@ fn offsets(reader: &mut Reader<'_>) -> Result<BTreeMap<u64, u64>, StateError> {
 pub(super) struct Checkpoints {
     storage: Storage,
     keyspace: Keyspace,
-    /// Pieces of state: the query's name, `/` and the piece's number.
-    pieces: Keyspace,
+    pub(super) pieces: Numbered,
     /// Results that are more than one transaction holds.
     pub(super) outbox: Outbox,
 }
@@ -142,7 +142,8 @@ pub(super) struct Checkpoints {
 impl Checkpoints {
     pub(super) fn new(storage: Storage) -> Self {
         let outbox = Outbox::new(storage.clone());
-        Self { outbox, storage, keyspace: Keyspace::new("query/checkpoint"), pieces: Keyspace::new("query/state") }
+        let pieces = Numbered::new(storage.clone(), Keyspace::new("query/state"));
+        Self { outbox, storage, keyspace: Keyspace::new("query/checkpoint"), pieces }
     }
 
     /// A query's checkpoint with the pieces of its state. Removes what a crash left of a later one. Works off the async workers.
@@ -150,7 +151,7 @@ impl Checkpoints {
         let (store, name) = (self.clone(), query.to_owned());
         let loaded = blocking(move || store.load_now(&name)).await?;
         let next = loaded.as_ref().map_or(0, |(_, pieces)| pieces.next());
-        self.remove_pieces(query, next).await?;
+        self.pieces.remove_from(query, next).await?;
         Ok(loaded)
     }
 
@@ -168,7 +169,7 @@ impl Checkpoints {
         };
         let mut found = Vec::with_capacity(numbers.len());
         for number in numbers {
-            let piece = self.storage.get(&self.pieces, &piece_key(query, number))?;
+            let piece = self.pieces.get_now(query, number)?;
             found.push((number, piece.ok_or_else(|| damaged(format!("the piece {number} of its state is missing")))?));
         }
         let (pieces, state) = Pieces::of(next, found);
@@ -188,7 +189,7 @@ impl Checkpoints {
 
     pub(super) fn put_pieces(&self, query: &str, pieces: &[(u64, Bytes)], transaction: &mut Transaction) {
         for (number, bytes) in pieces {
-            transaction.put(&self.pieces, piece_key(query, *number), bytes.clone());
+            self.pieces.put(query, *number, bytes.clone(), transaction);
         }
     }
 
@@ -196,7 +197,7 @@ impl Checkpoints {
     pub(super) fn save(&self, query: &str, checkpoint: &Checkpoint, change: &Change, transaction: &mut Transaction) {
         transaction.put(&self.keyspace, query.as_bytes().to_vec(), checkpoint.encode(&change.stored));
         for number in &change.gone {
-            transaction.delete(&self.pieces, piece_key(query, *number));
+            self.pieces.delete(query, *number, transaction);
         }
     }
 
@@ -236,45 +237,7 @@ impl Checkpoints {
         let mut transaction = Transaction::new();
         transaction.delete(&self.keyspace, query.as_bytes().to_vec());
         self.storage.commit(transaction).await?;
-        self.remove_pieces(query, 0).await
-    }
-
-    /// The names of all queries of whose state there are pieces.
-    pub(super) async fn with_pieces(&self) -> Result<Vec<String>, StorageError> {
-        let (mut names, mut from) = (Vec::new(), Vec::new());
-        loop {
-            let store = self.clone();
-            let scan = move || {
-                let range = (Bound::Included(&from[..]), Bound::Unbounded);
-                store.storage.scan(&store.pieces, range, false, 1)
-            };
-            let Some((key, _)) = blocking(scan).await?.pop() else { return Ok(names) };
-            let name = key.split(|byte| *byte == b'/').next().unwrap_or_default();
-            // `0` follows `/`: all its other pieces are passed over.
-            from = [name, b"0"].concat();
-            names.push(String::from_utf8_lossy(name).into_owned());
-        }
-    }
-
-    /// Removes the pieces of a query's state from a number on, of which no checkpoint lists any.
-    pub(super) async fn remove_pieces(&self, query: &str, from: u64) -> Result<(), StorageError> {
-        loop {
-            let (store, first, end) = (self.clone(), piece_key(query, from), format!("{query}0"));
-            // Some at a time: a scan gives their bytes, too.
-            let scan = move || {
-                let range = (Bound::Included(&first[..]), Bound::Excluded(end.as_bytes()));
-                store.storage.scan(&store.pieces, range, false, PIECES_TOGETHER)
-            };
-            let found = blocking(scan).await?;
-            if found.is_empty() {
-                return Ok(());
-            }
-            let mut transaction = Transaction::new();
-            found.into_iter().for_each(|(key, _)| {
-                transaction.delete(&self.pieces, key);
-            });
-            self.storage.commit(transaction).await?;
-        }
+        self.pieces.remove_from(query, 0).await
     }
 
     /// Adds the removal of all that is kept of a query to a transaction, of outputs that it has no more, too.
@@ -298,18 +261,6 @@ impl Checkpoints {
         let store = self.clone();
         blocking(move || store.storage.get(&store.keyspace, key.as_bytes())).await
     }
-}
-
-/// Something that may wait for the disk, on a thread that may.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
-) -> Result<T, StorageError> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| StorageError::Closed)?
-}
-
-/// Query names have no `/`.
-pub(super) fn piece_key(query: &str, number: u64) -> Vec<u8> {
-    [query.as_bytes(), b"/", &number.to_be_bytes()].concat()
 }
 
 /// Query names have no `/`.
@@ -378,8 +329,8 @@ mod tests {
         let store = open();
         let (checkpoint, pieces) = store.load("q").await.unwrap().unwrap();
         assert_eq!((checkpoint.positions[&1], checkpoint.state), (10, noise(1, 24 << 20).into()));
-        let lost = piece_key("q", second.new[0].0);
-        assert_eq!(store.storage.get(&store.pieces, &lost).unwrap(), None, "what nothing lists is removed");
+        let lost = store.pieces.get_now("q", second.new[0].0).unwrap();
+        assert_eq!(lost, None, "what nothing lists is removed");
 
         let second = pieces.change(state.clone()).unwrap();
         assert!(second.new.len() < 16, "only what changed is written");
@@ -392,8 +343,7 @@ mod tests {
         assert_eq!((checkpoint.positions[&1], checkpoint.state), (20, state.into()));
         store.forget_positions("q").await.unwrap();
         assert!(store.load("q").await.unwrap().is_none());
-        let all = (Bound::Unbounded, Bound::Unbounded);
-        assert_eq!(store.storage.scan(&store.pieces, all, false, 1).unwrap(), []);
+        assert!(store.pieces.queries().await.unwrap().is_empty());
     }
 
     #[test]

@@ -262,23 +262,25 @@ impl Queries {
                 let mut transaction = Transaction::new();
                 engine.shared.checkpoints.remove(&definition.name, &mut transaction).await?;
                 engine.shared.catalog.queries.delete(&definition.name, transaction).await?;
-                engine.shared.checkpoints.remove_pieces(&definition.name, 0).await?;
-                engine.shared.checkpoints.outbox.remove_from(&definition.name, 0).await?;
+                engine.shared.checkpoints.pieces.remove_from(&definition.name, 0).await?;
+                engine.shared.checkpoints.outbox.parts.remove_from(&definition.name, 0).await?;
                 engine.remove_streams(|query| query == definition.name).await
             })
             .await
         })
     }
 
-    /// Removes the own streams and the state of queries that are no more: a deletion that a crash cut off is ended by the next
+    /// Removes the own streams, the state and the results of queries that are no more: a deletion that a crash cut off is ended by the next
     /// start, so that a new query of the name does not find the old one's rows.
     pub(super) async fn remove_orphans(&self) -> Result<(), QueryError> {
-        for query in self.shared.checkpoints.with_pieces().await? {
-            if self.get(&query).is_err() {
-                self.shared.checkpoints.remove_pieces(&query, 0).await?;
+        self.remove_streams(|query| self.get(query).is_err()).await?;
+        let checkpoints = &self.shared.checkpoints;
+        for values in [&checkpoints.pieces, &checkpoints.outbox.parts] {
+            for query in values.queries().await?.iter().filter(|query| self.get(query).is_err()) {
+                values.remove_from(query, 0).await?;
             }
         }
-        self.remove_streams(|query| self.get(query).is_err()).await
+        Ok(())
     }
 
     async fn remove_streams(&self, of: impl Fn(&str) -> bool) -> Result<(), QueryError> {

@@ -12,24 +12,19 @@ use millstream_types::Properties;
 
 use super::engine::output_stream;
 use super::error::QueryError;
-use super::rows;
-use crate::executor::{ExecuteError, Produced, row_width, rowtimes};
+use super::rows::{self, ENTRY_BYTES};
+use crate::executor::{ExecuteError, Produced, rowtimes};
 use crate::plan::Program;
 
-/// Bytes of records from which on a part is one: with them stand up to 3 MiB of state in a transaction, which holds 16 MiB.
-const PART_BYTES: usize = 8 << 20;
+/// Bytes of records from which on a part is one.
+pub(super) const PART_BYTES: usize = 8 << 20;
+
+/// No part has more: with them stand up to 3 MiB of state in a transaction, which holds 16 MiB. So it is the longest result that is a
+/// record, too.
+const PART_BYTES_MAX: usize = 12 << 20;
 
 /// About so many bytes of records are made together. JSON's escapes may make them several times as many.
 const PIECE_BYTES: usize = 1 << 20;
-
-/// What a value takes in a record besides its text, and the column's name: quotes, a colon, a comma, or a number's digits.
-const VALUE_BYTES: usize = 30;
-
-/// What a record takes besides its bytes, in its log and where it waits.
-const ENTRY_BYTES: usize = 48;
-
-/// The longest result that is a record.
-const RECORD_BYTES_MAX: usize = 12 << 20;
 
 /// Rows of one output.
 #[derive(Debug, Clone)]
@@ -102,12 +97,11 @@ impl Results {
         let mut part = Part::default();
         while part.bytes < PART_BYTES {
             let Some((output, piece)) = self.piece()? else { break };
-            // A long row stands alone, so that it fits if it can.
-            if part.bytes > 0 && estimate(&piece, 0) > PIECE_BYTES {
-                self.left.push_front((output, piece));
+            let taken = part.add(&piece, &outputs[output], definition);
+            if taken < piece.num_rows() {
+                self.left.push_front((output, piece.slice(taken, piece.num_rows() - taken)));
                 break;
             }
-            part.add(&piece, &outputs[output], definition);
         }
         Ok(part)
     }
@@ -136,30 +130,20 @@ impl Results {
 
 /// How many of the first rows are about [`PIECE_BYTES`] of records; at least one.
 fn fitting(rows: &RecordBatch) -> usize {
-    let fixed = rows.num_rows().saturating_mul(fixed_bytes(rows));
-    if fixed.saturating_add(2 * rows.get_array_memory_size()) <= PIECE_BYTES {
-        return rows.num_rows();
-    }
     let (mut count, mut bytes) = (0, 0);
-    while count < rows.num_rows() && bytes <= PIECE_BYTES {
-        bytes += estimate(rows, count);
+    while count < rows.num_rows() {
+        bytes += rows::record_bytes(rows, count);
+        if count > 0 && bytes > PIECE_BYTES {
+            break;
+        }
         count += 1;
     }
-    count.max(1)
-}
-
-/// About how many bytes the record of a row has. Its texts are its partition key, too.
-fn estimate(rows: &RecordBatch, row: usize) -> usize {
-    fixed_bytes(rows) + 2 * row_width(rows, row)
-}
-
-fn fixed_bytes(rows: &RecordBatch) -> usize {
-    rows.schema_ref().fields().iter().map(|field| field.name().len() + VALUE_BYTES).sum()
+    count
 }
 
 impl Part {
-    /// Adds the records of an output's rows.
-    fn add(&mut self, rows: &RecordBatch, output: &OutputRows, definition: &QueryDefinition) {
+    /// Adds the records of an output's first rows, as many as there is room for, and says how many rows they are of.
+    fn add(&mut self, rows: &RecordBatch, output: &OutputRows, definition: &QueryDefinition) -> usize {
         let target = Target::of(definition, &output.name);
         let labels: Vec<String> = (0..rows.num_rows()).map(|row| rows::label(rows, row)).collect();
         let records = rows::encode(rows, &target.format, definition.dialect, target.property_columns);
@@ -173,10 +157,11 @@ impl Part {
             labels: Vec::with_capacity(records.len()),
             times: Vec::with_capacity(records.len()),
         };
+        let mut taken = 0;
         for (row, ((data, label), time)) in records.into_iter().zip(labels).zip(rowtimes(rows)).enumerate() {
             let key = keys.as_ref().map_or(&label, |keys| &keys[row]);
             let entry = Entry {
-                partition_key: partition_key(key),
+                partition_key: Bytes::copy_from_slice(rows::partition_key(key).as_bytes()),
                 explicit_hash_key: None,
                 // Deliveries behind the query's own streams need a row's time.
                 headers: match target.own {
@@ -187,7 +172,11 @@ impl Part {
             };
             let label_bytes = if entry.partition_key == label.as_bytes() { 0 } else { label.len() };
             let bytes = entry.partition_key.len() + entry.headers.len() + entry.data.len() + label_bytes + ENTRY_BYTES;
-            if bytes > RECORD_BYTES_MAX {
+            if self.bytes > 0 && self.bytes + bytes > PART_BYTES_MAX && bytes <= PART_BYTES_MAX {
+                break;
+            }
+            taken = row + 1;
+            if bytes > PART_BYTES_MAX {
                 self.left_out.push(too_long(&output.name, bytes));
                 continue;
             }
@@ -197,21 +186,18 @@ impl Part {
             encoded.times.push(*time);
         }
         encoded.stream = target.stream;
-        self.encoded.push(encoded);
+        if !encoded.entries.is_empty() {
+            self.encoded.push(encoded);
+        }
+        taken
     }
 }
 
 fn too_long(output: &str, bytes: usize) -> String {
     format!(
-        "a row of `{output}` has {bytes} bytes with its key, at most {RECORD_BYTES_MAX} are a record; it is left out: \
+        "a row of `{output}` has {bytes} bytes with its key, at most {PART_BYTES_MAX} are a record; it is left out: \
          collect fewer or shorter values"
     )
-}
-
-/// The first characters of a text, as many as a partition key may have.
-fn partition_key(text: &str) -> Bytes {
-    let end = text.char_indices().nth(rows::PARTITION_KEY_CHARS_MAX).map_or(text.len(), |(end, _)| end);
-    Bytes::copy_from_slice(&text.as_bytes()[..end])
 }
 
 /// The properties of each row's record, as its headers; nothing when there are none.
@@ -263,17 +249,5 @@ impl<'d> Target<'d> {
             OutputTarget::Objects(_) | OutputTarget::Documents(_) => own(RecordFormat::Json),
             _ => own(found.format.clone()),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_partition_key_is_no_longer_than_the_service_allows() {
-        assert_eq!(partition_key("A, B"), "A, B");
-        assert_eq!(partition_key(&"x".repeat(256)).len(), 256);
-        assert_eq!(partition_key(&"\u{20ac}".repeat(300)), "\u{20ac}".repeat(256));
     }
 }

@@ -1,6 +1,6 @@
 //! Tells whether kept state is of the plan that runs: the text without comments and blanks, what was planned from it, the
-//! inputs with their columns and formats, the tolerances, and the form of state itself. Shards are not part of it: a stream that
-//! was made anew goes on with the windows that are open.
+//! inputs with their columns and formats, between which streams an input is divided, the tolerances, and the form of state itself. Shards
+//! are not part of it: a stream that was made anew goes on with the windows that are open.
 
 use std::hash::BuildHasher as _;
 
@@ -15,7 +15,12 @@ pub(super) fn of_plan(binding: &Binding, definition: &QueryDefinition) -> u64 {
     let QueryDefinition { dialect, sql, event_order, .. } = definition;
     let inputs: Vec<_> = binding.inputs.iter().map(|input| (&input.name, &input.stream, &input.format)).collect();
     let words = words(*dialect, sql);
-    hash(&format!("{:?}", (SNAPSHOT_VERSION, words, &binding.program, inputs, event_order)))
+    let mut told = format!("{:?}", (SNAPSHOT_VERSION, words, &binding.program, inputs, event_order));
+    // Most inputs are not, and their checkpoints stay what they were.
+    for input in definition.inputs.iter().filter(|input| !input.divided.is_empty()) {
+        told.push_str(&format!("{:?}", (&input.name, &input.divided)));
+    }
+    hash(&told)
 }
 
 /// What checkpoints of the first version keep instead.

@@ -1,14 +1,16 @@
 //! What was produced and waits for the next commit. What went wrong does not wait: it is told as it comes.
 
+use arrow::array::RecordBatch;
+
+use super::encoded::PART_BYTES;
 use super::rows;
 use crate::executor::{Produced, RowError};
 
 /// Bytes of records from which on they are committed before more is read: one transaction holds 16 MiB.
 const MUCH: usize = 4 << 20;
 
-/// The same while the state rests that is written with them: as much as still goes into one transaction with what comes of one
-/// more read.
-const MUCH_RESTING: usize = 8 << 20;
+/// The same while the state rests that is written with them: with what comes of one more read it mostly is one part of results still.
+const MUCH_RESTING: usize = PART_BYTES - (1 << 20);
 
 /// Rows that wait.
 #[derive(Debug, Default)]
@@ -21,7 +23,9 @@ pub(super) struct Held {
 impl Held {
     /// What a call gave. Looks at all of it: work for a thread that may be busy.
     pub(super) fn of(produced: Produced) -> Self {
-        let bytes = produced.rows.iter().map(|(_, rows)| rows::record_bytes(rows)).sum();
+        let bytes_of =
+            |rows: &RecordBatch| (0..rows.num_rows()).map(|row| rows::record_bytes(rows, row)).sum::<usize>();
+        let bytes = produced.rows.iter().map(|(_, rows)| bytes_of(rows)).sum();
         Self { produced, bytes }
     }
 

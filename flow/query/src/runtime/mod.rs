@@ -17,6 +17,7 @@ pub mod engine;
 mod error;
 mod fingerprint;
 mod held;
+mod numbered;
 mod outbox;
 mod pieces;
 mod preview;

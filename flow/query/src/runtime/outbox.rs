@@ -5,30 +5,29 @@
 //! streams in the transaction in which the part is removed. So a crash at any point leaves each result once. Read next:
 //! [`super::commit`].
 
-use std::ops::{Bound, Range};
+use std::ops::Range;
 
 use bytes::Bytes;
 use millstream_storage::{Keyspace, Storage, StorageError, Transaction};
 use millstream_stream::Entry;
 
-use super::checkpoint::{blocking, piece_key};
 use super::encoded::Encoded;
+use super::numbered::{Numbered, blocking};
 use crate::executor::state::{Reader, StateError, Writer};
-
-/// As many parts are looked at together while they are removed: a scan gives their bytes, too.
-const PARTS_TOGETHER: usize = 2;
 
 /// Where results wait.
 #[derive(Clone)]
 pub(super) struct Outbox {
     storage: Storage,
-    /// Under the query's name up to which part they count; under the name, `/` and a number the parts.
+    /// Under the query's name up to which part they count.
     keyspace: Keyspace,
+    pub(super) parts: Numbered,
 }
 
 impl Outbox {
     pub(super) fn new(storage: Storage) -> Self {
-        Self { storage, keyspace: Keyspace::new("query/results") }
+        let parts = Numbered::new(storage.clone(), Keyspace::new("query/results"));
+        Self { storage, keyspace: Keyspace::new("query/counted"), parts }
     }
 
     /// The numbers of the parts that count and are not handed on. Removes what a crash left of others.
@@ -36,15 +35,14 @@ impl Outbox {
         let (outbox, name) = (self.clone(), query.to_owned());
         let next = blocking(move || outbox.storage.get(&outbox.keyspace, name.as_bytes())).await?;
         let next = next.and_then(|bytes| bytes.as_ref().try_into().ok()).map_or(0, u64::from_be_bytes);
-        self.remove_from(query, next).await?;
-        let first = self.scan(query, 0, 1).await?.first().and_then(|(key, _)| number(key));
-        Ok(first.unwrap_or(next)..next)
+        self.parts.remove_from(query, next).await?;
+        Ok(self.parts.first(query).await?.unwrap_or(next)..next)
     }
 
     /// Writes a part of results that do not count yet.
     pub(super) async fn write_ahead(&self, query: &str, number: u64, part: &[Encoded]) -> Result<(), StorageError> {
         let mut transaction = Transaction::new();
-        transaction.put(&self.keyspace, piece_key(query, number), encode(part));
+        self.parts.put(query, number, encode(part), &mut transaction);
         self.storage.commit(transaction).await?;
         Ok(())
     }
@@ -56,8 +54,7 @@ impl Outbox {
 
     /// A part, unless it is handed on.
     pub(super) async fn part(&self, query: &str, number: u64) -> Result<Option<Vec<Encoded>>, StorageError> {
-        let (outbox, key) = (self.clone(), piece_key(query, number));
-        let found = blocking(move || outbox.storage.get(&outbox.keyspace, &key)).await?;
+        let found = self.parts.get(query, number).await?;
         let damaged = |error: StateError| StorageError::Damaged {
             file: format!("results of query {query}"),
             position: number,
@@ -68,43 +65,13 @@ impl Outbox {
 
     /// Removes a part, in the transaction that has its records.
     pub(super) fn done(&self, query: &str, number: u64, transaction: &mut Transaction) {
-        transaction.delete(&self.keyspace, piece_key(query, number));
+        self.parts.delete(query, number, transaction);
     }
 
     /// Lets no part of a query count any more.
     pub(super) fn forget(&self, query: &str, transaction: &mut Transaction) {
         transaction.delete(&self.keyspace, query.as_bytes().to_vec());
     }
-
-    /// Removes the parts from a number on, which do not count.
-    pub(super) async fn remove_from(&self, query: &str, next: u64) -> Result<(), StorageError> {
-        loop {
-            let found = self.scan(query, next, PARTS_TOGETHER).await?;
-            if found.is_empty() {
-                return Ok(());
-            }
-            let mut transaction = Transaction::new();
-            found.into_iter().for_each(|(key, _)| {
-                transaction.delete(&self.keyspace, key);
-            });
-            self.storage.commit(transaction).await?;
-        }
-    }
-
-    async fn scan(&self, query: &str, from: u64, most: usize) -> Result<Vec<(Bytes, Bytes)>, StorageError> {
-        // `0` follows `/`.
-        let (outbox, first, end) = (self.clone(), piece_key(query, from), format!("{query}0"));
-        let scan = move || {
-            let range = (Bound::Included(&first[..]), Bound::Excluded(end.as_bytes()));
-            outbox.storage.scan(&outbox.keyspace, range, false, most)
-        };
-        blocking(scan).await
-    }
-}
-
-/// The number of a part's key.
-fn number(key: &[u8]) -> Option<u64> {
-    key.last_chunk::<8>().map(|number| u64::from_be_bytes(*number))
 }
 
 fn encode(part: &[Encoded]) -> Vec<u8> {

@@ -96,12 +96,14 @@ impl Task {
         same: bool,
     ) -> Result<(), QueryError> {
         let known: BTreeSet<u64> = checkpoint.positions.keys().copied().collect();
-        for (_, _, stream, shard) in binding.shards() {
+        for (source, _, stream, shard) in binding.shards() {
             if known.contains(&shard.log) {
                 continue;
             }
-            // A shard that came to others which were read is what they grew to, or were split and merged into.
-            let grown = stream.shards.iter().any(|other| known.contains(&other.log));
+            // A shard that came to others which were read is what they grew to, or were split and merged into. Between the parts of an
+            // input that is divided, one that was there before may only have moved.
+            let moved = shard.opened.is_none() && !binding.inputs[source].divided.is_empty();
+            let grown = !moved && stream.shards.iter().any(|other| known.contains(&other.log));
             // What came into being while the query ran is read whole, wherever the query was to begin.
             let made = shard.opened.unwrap_or(stream.created);
             let later = self.definition.started.is_some_and(|started| made > started);

@@ -11,11 +11,14 @@ use crate::value::json;
 const RECORD: &str = "Record";
 const ARRAY: &str = "Array";
 
-/// What a value takes in a record besides its text and its column's name: a number's digits, or quotes, a colon and a comma.
-const VALUE_BYTES: usize = 24;
+/// What a value takes in a record besides its text and its column's name: some digits, quotes, a colon and a comma.
+const VALUE_BYTES: usize = 12;
+
+/// What a record takes besides its bytes, in its log and where it waits.
+pub(super) const ENTRY_BYTES: usize = 48;
 
 /// The most characters of a record's partition key: what Kinesis allows.
-pub(super) const PARTITION_KEY_CHARS_MAX: usize = 256;
+const PARTITION_KEY_CHARS_MAX: usize = 256;
 
 /// The rows of a batch, each as one record; the hidden row time is left out, and so are columns that stand elsewhere.
 pub(crate) fn encode(
@@ -43,32 +46,20 @@ pub(crate) fn encode(
         .collect()
 }
 
-/// About how many bytes the rows have as JSON with their partition keys, on the side of too many.
-pub(super) fn record_bytes(rows: &RecordBatch) -> usize {
-    let (count, schema) = (rows.num_rows(), rows.schema_ref());
-    let visible = rows.columns().iter().zip(schema.fields()).take(rows.num_columns() - 1);
-    let (mut bytes, mut texts) = (0, 0);
+/// About how many bytes a row's record takes as JSON, with its key: in its log, and where it waits. Escapes are not counted.
+pub(super) fn record_bytes(rows: &RecordBatch, row: usize) -> usize {
+    let visible = rows.columns().iter().zip(rows.schema_ref().fields()).take(rows.num_columns() - 1);
+    let (mut bytes, mut texts) = (ENTRY_BYTES, 0);
     for (column, field) in visible {
-        bytes += count * (field.name().len() + VALUE_BYTES);
-        if let Some(values) = column.as_string_opt::<i32>() {
-            let written = values.iter().flatten().map(|text| text.bytes().map(escaped_bytes).sum::<usize>());
-            bytes += written.sum::<usize>();
-            texts += values.iter().flatten().map(str::len).sum::<usize>();
-        } else if let Some(values) = column.as_string_opt::<i64>() {
-            let length = values.iter().flatten().map(str::len).sum::<usize>();
-            (bytes, texts) = (bytes + length, texts + length);
-        }
+        let text = match column.data_type() {
+            DataType::Utf8 => column.as_string::<i32>().value(row).len(),
+            DataType::LargeUtf8 => column.as_string::<i64>().value(row).len(),
+            _ => 0,
+        };
+        bytes += field.name().len() + VALUE_BYTES + text;
+        texts += text;
     }
-    bytes + texts.min(count * PARTITION_KEY_CHARS_MAX)
-}
-
-/// What a byte of a text takes in JSON.
-fn escaped_bytes(byte: u8) -> usize {
-    match byte {
-        b'"' | b'\\' => 2,
-        0..0x20 => 6,
-        _ => 1,
-    }
+    bytes + texts.min(PARTITION_KEY_CHARS_MAX)
 }
 
 /// A row as a JSON object, of columns with their names in quotes; values without a fixed type stand in it as they came.
@@ -107,7 +98,7 @@ fn write_value(text: &mut Vec<u8>, array: &ArrayRef, row: usize, dialect: QueryD
     }
 }
 
-/// A text by which a row is told from the others of its window: its texts, joined.
+/// A text by which a row is told from the others of its window: its texts, joined, as far as they are a partition key.
 pub(crate) fn label(rows: &RecordBatch, row: usize) -> String {
     let text = |column: &ArrayRef| match column.data_type() {
         _ if column.is_null(row) => None,
@@ -118,7 +109,13 @@ pub(crate) fn label(rows: &RecordBatch, row: usize) -> String {
         },
     };
     let visible = &rows.columns()[..rows.num_columns() - 1];
-    visible.iter().filter_map(text).collect::<Vec<_>>().join(", ")
+    partition_key(&visible.iter().filter_map(text).collect::<Vec<_>>().join(", ")).to_owned()
+}
+
+/// The first characters of a text, as many as a partition key may have.
+pub(super) fn partition_key(text: &str) -> &str {
+    let end = text.char_indices().nth(PARTITION_KEY_CHARS_MAX).map_or(text.len(), |(end, _)| end);
+    &text[..end]
 }
 
 /// A column's values as texts, null as none; `None` when there is no such column.

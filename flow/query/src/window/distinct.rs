@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use arrow::array::AsArray as _;
-use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use arrow::datatypes::DataType;
 
-use super::key::Builder;
+use super::key::{float, int, word_of};
 use super::listed::cost;
 use crate::executor::state::{Reader, StateError, Writer};
 
@@ -68,33 +67,24 @@ impl Distinct {
 
     /// The sum of a group's values, which are whole.
     pub(super) fn sum(&self, place: usize) -> i128 {
-        let mut builder = Builder::new(&DataType::Int64);
-        self.places[place].iter().for_each(|value| builder.take(&mut &**value));
-        let found = builder.finish();
-        let values = found.as_primitive::<Int64Type>();
-        (0..values.len()).map(|row| i128::from(values.value(row))).sum()
+        self.words(place).map(|word| i128::from(int(word))).sum()
     }
 
     /// The sum of a group's values in floating point.
     pub(super) fn float_sum(&self, place: usize) -> f64 {
-        let mut builder = Builder::new(&DataType::Float64);
-        self.places[place].iter().for_each(|value| builder.take(&mut &**value));
-        builder.finish().as_primitive::<Float64Type>().values().iter().sum()
+        self.words(place).map(float).sum()
+    }
+
+    /// The words of a group's numbers.
+    fn words(&self, place: usize) -> impl Iterator<Item = [u8; 8]> {
+        self.places[place].iter().filter_map(|value| word_of(value)).map(u64::to_be_bytes)
     }
 
     pub(super) fn write(&self, places: impl Iterator<Item = usize>, writer: &mut Writer) {
-        for values in places.map(|place| &self.places[place]) {
-            writer.count(values.len());
-            values.iter().for_each(|value| writer.bytes(value));
-        }
+        places.for_each(|place| writer.list(self.places[place].iter()));
     }
 
     pub(super) fn read(&mut self, reader: &mut Reader<'_>) -> Result<(), StateError> {
-        for place in 0..self.places.len() {
-            for _ in 0..reader.count()? {
-                self.add(place, reader.bytes()?);
-            }
-        }
-        Ok(())
+        (0..self.places.len()).try_for_each(|place| reader.list(|value| self.add(place, value)))
     }
 }

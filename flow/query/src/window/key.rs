@@ -225,7 +225,7 @@ fn ordered_int(value: i64) -> [u8; 8] {
     (value.cast_unsigned() ^ (1 << 63)).to_be_bytes()
 }
 
-fn int(bytes: [u8; 8]) -> i64 {
+pub(super) fn int(bytes: [u8; 8]) -> i64 {
     (u64::from_be_bytes(bytes) ^ (1 << 63)).cast_signed()
 }
 
@@ -238,7 +238,7 @@ fn ordered_bits(bits: u64) -> [u8; 8] {
     ordered.to_be_bytes()
 }
 
-fn float(bytes: [u8; 8]) -> f64 {
+pub(super) fn float(bytes: [u8; 8]) -> f64 {
     let ordered = u64::from_be_bytes(bytes);
     f64::from_bits(if ordered >> 63 == 1 { ordered & !(1 << 63) } else { !ordered })
 }

@@ -142,19 +142,11 @@ impl Listed {
     }
 
     pub(super) fn write(&self, places: impl Iterator<Item = usize>, writer: &mut Writer) {
-        for values in places.map(|place| &self.places[place]) {
-            writer.count(values.len());
-            values.iter().for_each(|value| writer.bytes(value));
-        }
+        places.for_each(|place| writer.list(self.places[place].iter()));
     }
 
     pub(super) fn read(&mut self, reader: &mut Reader<'_>) -> Result<(), StateError> {
-        for place in 0..self.places.len() {
-            for _ in 0..reader.count()? {
-                self.keep(place, reader.bytes()?.into());
-            }
-        }
-        Ok(())
+        (0..self.places.len()).try_for_each(|place| reader.list(|value| self.keep(place, value.into())))
     }
 }
 

@@ -8,7 +8,7 @@ pub(crate) mod accumulator;
 mod aligned;
 mod distinct;
 pub(crate) mod key;
-mod listed;
+pub(crate) mod listed;
 mod merged;
 pub(crate) mod pane;
 pub(crate) mod queue;

@@ -7,10 +7,11 @@ use millstream_types::{EncodedRecords, RecordBatch};
 /// When the first event arrives; the others each a millisecond later.
 const START: i64 = 1_700_000_000_000;
 
-/// An executor of a query over an input `i` of texts `t` and numbers `n`.
+/// An executor of a query over an input `i` of texts `t`, numbers `n` and times `at`.
 fn executor(dialect: QueryDialect, sql: &str) -> Executor {
     let column = |name: &str, column_type| ColumnDefinition::new(name, column_type);
-    let columns = Some(vec![column("t", ColumnType::Text), column("n", ColumnType::BigInt)]);
+    let time = column("at", ColumnType::Timestamp);
+    let columns = Some(vec![column("t", ColumnType::Text), column("n", ColumnType::BigInt), time]);
     let input = InputSchema::new("i", columns);
     let program = plan(dialect, sql, &[input]).unwrap();
     Executor::new(program, EventOrder::default(), &[RecordFormat::Json], &[1])
@@ -40,6 +41,36 @@ fn what_is_kept_of_rows_is_bounded() {
         let stopped = (0..300).find_map(|n| push(&mut executor, "x", n).err());
         assert!(matches!(stopped, Some(ExecuteError::TooLarge(_))), "{select}: {stopped:?}");
     }
+}
+
+/// While a window fills each row looks back to the rows before it. What only counts them takes no room in results; what is them has
+/// room by instant, whatever else is computed with it.
+#[test]
+fn rows_that_come_together_have_results_by_their_time() {
+    let count = 250;
+    let pushed = |sql: &str, later: bool| {
+        let mut executor = executor(QueryDialect::StreamAnalytics, sql);
+        let mut records = EncodedRecords::default();
+        for n in 0..count {
+            let at = millstream_types::time::rfc3339(START - if later { 1_000 - n } else { 1_000 });
+            let text = format!("{n:0>12000}");
+            records.push(b"", b"", format!(r#"{{"t":"{text}","n":{n},"at":"{at}"}}"#).as_bytes());
+        }
+        let (bytes, of_batch) = records.freeze();
+        let batch = RecordBatch { base_offset: 0, count: of_batch, append_time: START, bytes };
+        let mut made = vec![executor.push(0, 0, &batch, 0).unwrap()];
+        made.push(executor.advance(Some(i64::MAX)).unwrap());
+        let rows: usize = made.iter().flat_map(|made| &made.rows).map(|(_, rows)| rows.num_rows()).sum();
+        (rows, made.iter().map(|made| made.errors.len()).sum::<usize>())
+    };
+    let different = "SELECT COUNT(DISTINCT t) OVER (LIMIT DURATION(hour, 1)) AS c INTO o FROM i TIMESTAMP BY at";
+    let all = "SELECT Collect(t) OVER (LIMIT DURATION(hour, 1)) AS c INTO o FROM i TIMESTAMP BY at";
+    assert_eq!(pushed(different, false), (count as usize, 0));
+    assert_eq!(pushed(different, true), (count as usize, 0));
+    assert_eq!(pushed(all, true), (count as usize, 0));
+    // 250 rows that each hold all before them are 359 MiB.
+    let (rows, left_out) = pushed(all, false);
+    assert!(rows > 200 && left_out > 0 && rows + left_out == count as usize, "{rows} {left_out}");
 }
 
 /// What an aggregate keeps may become less: a short event takes the place of a long one.

@@ -8,7 +8,7 @@ use millstream_query::{NewQuery, QueryError};
 use millstream_storage::{Keyspace, Transaction};
 use serde_json::{Value, json};
 
-use crate::delivery::{Life, World, output, query, until};
+use crate::world::{Life, World, output, query, until};
 
 /// Windows end at seconds 0, 10, 20, …; the world begins at second 7.
 pub const SECOND: i64 = 1_000;

@@ -10,7 +10,7 @@ use millstream_types::{EncodedRecords, RecordBatch};
 use serde_json::json;
 
 use crate::conformance::rows;
-use crate::delivery::{Life, World, output, query, until};
+use crate::world::{Life, World, output, query, until};
 
 const BEGIN: i64 = 1_700_000_000_000;
 
@@ -161,8 +161,8 @@ fn what_is_beyond_the_room_of_errors_made_at_once_is_told() {
     let together = RecordBatch { base_offset: 0, count, append_time: BEGIN, bytes };
     let produced = executor.push(0, 0, &together, 0).unwrap();
     let errors = of(&program, &produced, "ERRORS").len();
-    // In two outputs each takes 40 KiB, in the third none before its window is over.
-    assert!((95..105).contains(&errors), "{errors}");
+    // Each takes 40 KiB, in however many outputs it is.
+    assert!((200..210).contains(&errors), "{errors}");
     let left_out = format!("{} rows are left out", 300 - errors);
     assert!(produced.errors.iter().any(|error| error.detail.contains(&left_out)), "{left_out}");
 }
@@ -181,9 +181,10 @@ async fn written(life: &Life) -> (usize, usize, usize) {
     (count, bytes, longest)
 }
 
-/// One put of them is read at once, so all that is told of it is written at once, in each output that reads it.
+/// One put of them is read at once, so all that is told of it is written at once, in each output that reads it: more than one transaction
+/// holds.
 #[test]
-fn what_is_told_at_once_fits_into_a_transaction_whoever_reads_it() {
+fn what_is_told_at_once_stops_nothing_however_many_read_it() {
     let sql = r#"
         CREATE STREAM OUT (N BIGINT); CREATE STREAM ONE (M VARCHAR(4096), D VARCHAR(49152));
         CREATE STREAM TWO (M VARCHAR(4096), D VARCHAR(49152));
@@ -205,8 +206,8 @@ fn what_is_told_at_once_fits_into_a_transaction_whoever_reads_it() {
             until("records are read", || life.errors().iter().any(|(found, _)| *found == kind)).await;
             tokio::time::sleep(std::time::Duration::from_secs(5)).await;
             let (count, bytes, longest_key) = written(life).await;
-            assert!(count >= 100 && count.is_multiple_of(3), "{kind}: {count}");
-            assert!(bytes < 8 << 20, "{kind}: {bytes}");
+            assert!(count >= 400 && count.is_multiple_of(3), "{kind}: {count}");
+            assert!((16 << 20..24 << 20).contains(&bytes), "{kind}: {bytes}");
             assert_eq!(longest_key, 256, "{kind}");
             let told = life.queries.status("q").last_error;
             assert!(told.is_none(), "{kind}: {told:?}");

@@ -1,13 +1,13 @@
 //! Streams that are removed, made again or divided under a running query: it says so, and no row is lost or there twice.
 
 use bytes::Bytes;
-use millstream_catalog::{OutputTarget, StreamOwner};
+use millstream_catalog::{OutputTarget, QueryDialect, StartAt, StreamOwner};
 use millstream_query::{NewQuery, QueryError, QueryState};
 use millstream_stream::{Entry, NewStream};
 use serde_json::json;
 
-use crate::delivery::{Life, World, output, query, until};
 use crate::editing::{SECOND, SUMS, define, found};
+use crate::world::{Life, World, output, query, until};
 
 impl Life {
     async fn make(&self, shards: u32) {
@@ -150,5 +150,79 @@ fn a_query_does_not_start_over_a_stream_that_is_not_there() {
         assert_eq!(life.queries.status("q").state, QueryState::Stopped);
         life.make(1).await;
         life.queries.start_query("q", None).await.unwrap();
+    });
+}
+
+/// A query over the parts of an input that is divided, into as many as are named.
+fn over_parts(parts: &[&str], read: &[&str]) -> NewQuery {
+    let pumps = (0..).zip(read).map(|(number, part)| {
+        format!("CREATE PUMP \"P{number}\" AS INSERT INTO \"out\" SELECT STREAM \"n\" FROM \"{part}\"; ")
+    });
+    let sql = format!("CREATE STREAM \"out\" (\"n\" BIGINT); {}", pumps.collect::<String>());
+    let mut new = query(vec![output("out", OutputTarget::Keep)]);
+    new.inputs[0].name = parts[0].to_owned();
+    new.inputs[0].divided = parts.iter().map(|part| (*part).to_owned()).collect();
+    NewQuery { sql, dialect: QueryDialect::Kinesis, start_at: StartAt::Latest, ..new }
+}
+
+impl Life {
+    /// Puts a row into a shard of so many.
+    async fn put_into(&self, (shard, shards): (u32, u32), number: u64) {
+        let entry = Entry {
+            partition_key: Bytes::from_static(b"k"),
+            explicit_hash_key: Some(u128::MAX / u128::from(shards) * u128::from(shard) + 1),
+            headers: Bytes::new(),
+            data: Bytes::from(json!({"symbol": "A", "n": number}).to_string()),
+        };
+        self.streams.put("in", &[entry]).await.unwrap();
+    }
+}
+
+#[test]
+fn a_part_of_an_input_that_is_read_later_begins_where_the_query_is_to() {
+    let parts = ["S_001", "S_002"];
+    let world = World::new();
+    world.life(async |life| {
+        life.make(2).await;
+        life.queries.create(over_parts(&parts, &parts[..1])).await.unwrap();
+        life.queries.start_query("q", None).await.unwrap();
+        until("it runs", || life.queries.status("q").state == QueryState::Running).await;
+        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+        life.put_into((0, 2), 1).await;
+        life.put_into((1, 2), 100).await;
+        until("the part that is read", || found(life, "out") == [1.0]).await;
+        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+        life.update(over_parts(&parts, &parts)).await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+        life.put_into((1, 2), 2).await;
+        until("both parts", || found(life, "out").contains(&2.0)).await;
+        assert_eq!(found(life, "out"), [2.0], "what came before is not read, and nothing is there twice");
+    });
+}
+
+#[test]
+fn windows_wait_for_shards_that_another_division_brings() {
+    let sql = "CREATE STREAM \"out\" (\"n\" BIGINT); CREATE PUMP \"P\" AS INSERT INTO \"out\" SELECT STREAM SUM(\"n\") FROM \"S_001\"
+        GROUP BY STEP(\"S_001\".ROWTIME BY INTERVAL '10' SECOND);";
+    let of_parts = |parts: &[&str]| NewQuery { sql: sql.to_owned(), ..over_parts(parts, &[]) };
+    let world = World::new();
+    world.life(async |life| {
+        life.make(2).await;
+        life.queries.create(of_parts(&["S_001", "S_002"])).await.unwrap();
+        life.queries.start_query("q", None).await.unwrap();
+        until("it runs", || life.queries.status("q").state == QueryState::Running).await;
+        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+        life.put_into((0, 2), 1).await;
+        life.until_read(1).await;
+        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+        // The text is the same; the second shard is its input's now.
+        life.update(of_parts(&["S_001"])).await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+        life.put_into((1, 2), 10).await;
+        life.put_into((0, 2), 100).await;
+        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+        world.clock.advance(20 * SECOND);
+        until("the window is over", || !found(life, "out").is_empty()).await;
+        assert_eq!(found(life, "out"), [111.0]);
     });
 }

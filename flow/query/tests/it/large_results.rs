@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use millstream_catalog::{OutputTarget, StreamOwner};
 use millstream_query::NewQuery;
-use millstream_storage::{Keyspace, LogBounds};
+use millstream_storage::{Keyspace, LogBounds, Transaction};
 use millstream_stream::NewStream;
 use serde_json::{Value, json};
 
-use crate::delivery::{Life, World, output, query, until};
 use crate::editing::{SECOND, define};
+use crate::world::{Life, World, output, query, until};
 
 /// A row of some 64 KiB for each symbol, all of one window.
 const SQL: &str =
@@ -26,8 +26,7 @@ async fn put(life: &Life) {
 
 fn parts(world: &World) -> usize {
     let all = (std::ops::Bound::Unbounded, std::ops::Bound::Unbounded);
-    let found = world.storage.scan(&Keyspace::new("query/results"), all, false, usize::MAX).unwrap();
-    found.iter().filter(|(key, _)| key.len() > 1).count()
+    world.storage.scan(&Keyspace::new("query/results"), all, false, usize::MAX).unwrap().len()
 }
 
 /// How many rows the output's own stream has.
@@ -108,6 +107,30 @@ fn a_row_longer_than_a_record_stops_nothing() {
     });
 }
 
+/// Short rows, then one that nearly fills a transaction: they go out one after the other, in their order.
+#[test]
+fn a_long_row_behind_short_ones_goes_out_by_itself() {
+    let world = World::new();
+    world.life(async |life| {
+        define(life, "SELECT symbol, n INTO out FROM src").await;
+        let sql = "SELECT symbol, Collect(REPLICATE('x', 65536)) AS all INTO out FROM src
+            GROUP BY symbol, TumblingWindow(second, 10)";
+        life.update(NewQuery { sql: sql.to_owned(), ..query(vec![output("out", OutputTarget::Keep)]) }).await.unwrap();
+        let short = (0..110).map(|n| format!("a{n}"));
+        // 11 MiB of one symbol, behind all others.
+        let rows: Vec<Value> =
+            short.chain((0..176).map(|_| "b".to_owned())).map(|symbol| json!({"symbol": symbol, "n": 1})).collect();
+        let count = rows.len() as u64;
+        life.put_rows(rows).await;
+        until("rows are read", || life.queries.status("q").counts.rows_in == count).await;
+        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+        world.clock.advance(10 * SECOND);
+        until("all rows are there", || there(life) == 111).await;
+        assert_eq!(symbols(life).await.last().map(String::as_str), Some("b"));
+        assert_eq!((parts(&world), life.queries.status("q").last_error, life.errors()), (0, None, Vec::new()));
+    });
+}
+
 /// The crash comes when positions and results are kept and no result is in its stream, which is not there: each comes once, later.
 #[test]
 fn results_that_are_kept_come_into_their_stream_after_a_crash() {
@@ -134,5 +157,22 @@ fn results_that_are_kept_come_into_their_stream_after_a_crash() {
         let found = symbols_in(life, "results").await;
         assert_eq!((found.len(), found.iter().collect::<BTreeSet<_>>().len()), (SYMBOLS, SYMBOLS));
         assert_eq!(parts(&world), 0);
+    });
+}
+
+#[test]
+fn what_a_crash_left_of_a_query_that_is_no_more_goes_with_the_next_start() {
+    let world = World::new();
+    world.life(async |life| define(life, SQL).await);
+    world.life(async |_| {
+        let mut transaction = Transaction::new();
+        for (keyspace, key) in [("query/results", "gone/12345678"), ("query/state", "gone/12345678")] {
+            transaction.put(&Keyspace::new(keyspace), key, "of a query that was being removed");
+        }
+        world.storage.commit(transaction).await.unwrap();
+    });
+    world.life(async |_| {
+        let left = |keyspace: &str| world.storage.get(&Keyspace::new(keyspace), b"gone/12345678").unwrap();
+        assert_eq!((left("query/results"), left("query/state")), (None, None));
     });
 }

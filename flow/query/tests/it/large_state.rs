@@ -7,8 +7,8 @@ use millstream_catalog::OutputTarget;
 use millstream_storage::{Keyspace, Transaction};
 use serde_json::json;
 
-use crate::delivery::{Life, World, output, until};
 use crate::editing::{SECOND, define, found};
+use crate::world::{Life, World, output, until};
 
 /// A group for each long text, counted by the window that they are in.
 const SQL: &str = "WITH texts AS (SELECT symbol, COUNT(*) AS n FROM src GROUP BY symbol, TumblingWindow(second, 10))

@@ -35,3 +35,4 @@ mod translation;
 mod user_defined;
 mod values;
 mod window_kinds;
+mod world;

@@ -204,10 +204,11 @@ fn computed(call: &AggregateCall, argument: Option<&ArrayRef>, rows: &[usize]) -
     }
     let numbers: Vec<f64> = values.iter().map(number).collect();
     let count = numbers.len() as f64;
-    let mean = numbers.iter().sum::<f64>() / count;
+    let sum = numbers.iter().sum::<f64>();
+    let mean = sum / count;
     let spread = numbers.iter().map(|number| (number - mean).powi(2)).sum::<f64>();
     let result = match call.function {
-        AggregateFunction::Sum => mean * count,
+        AggregateFunction::Sum => sum,
         AggregateFunction::Avg => mean,
         AggregateFunction::VariancePopulation => spread / count,
         AggregateFunction::StdDevPopulation => (spread / count).sqrt(),

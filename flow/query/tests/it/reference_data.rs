@@ -5,8 +5,8 @@ use millstream_query::NewQuery;
 use millstream_types::Clock as _;
 use serde_json::json;
 
-use crate::delivery::{World, output, query, until};
 use crate::editing::found;
+use crate::world::{World, output, query, until};
 
 fn job() -> NewQuery {
     let reference = ReferenceInput {

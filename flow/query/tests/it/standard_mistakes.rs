@@ -40,6 +40,8 @@ fn what_is_not_right_is_told_at_its_place() {
             "INSERT INTO o SELECT ABS(n) FILTER (WHERE n > 0) AS a FROM t",
             "Q101 2:22 FILTER stands behind aggregates, `ABS` is none",
         ),
+        ("INSERT INTO o SELECT SUM(*) FILTER (WHERE n > 0) AS a FROM t", "Q101 2:22 SUM takes 1 argument, found *"),
+        ("INSERT INTO o SELECT AVG() FILTER (WHERE n > 0) AS a FROM t", "Q101 2:22 AVG takes 1 argument, found 0"),
         ("INSERT INTO o SELECT k IS 7 AS a FROM t", "Q101 2:27 expected `NULL`, found `7`"),
         (
             "INSERT INTO o SELECT a.k FROM t AS a JOIN t AS b ON a.k = b.k AND a.n = b.n",

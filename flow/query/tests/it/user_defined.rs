@@ -4,8 +4,8 @@ use millstream_catalog::{OutputTarget, QueryDialect, QueryFunction, QueryFunctio
 use millstream_query::{InputSchema, NewQuery, QueryError, plan_with};
 use serde_json::{Value, json};
 
-use crate::delivery::{World, output, query, until};
 use crate::values::{Found, run_as};
+use crate::world::{World, output, query, until};
 
 const TWA: &str = "function main() {
     this.init = function () { this.totalValue = 0.0; this.totalWeight = 0.0; }

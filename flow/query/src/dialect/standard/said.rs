@@ -70,7 +70,15 @@ pub(in crate::dialect) fn filter(tokens: &mut Tokens, call: &mut Call, at: Posit
     let condition = expression(tokens)?;
     tokens.expect_token(&sqlparser::tokenizer::Token::RParen)?;
     let one = || made(ExprKind::Literal(Literal::Number("1".to_owned())), &condition);
-    let counted = if std::mem::take(&mut call.star) { one() } else { call.arguments.pop().unwrap_or_else(one) };
+    let counted = match call.arguments.pop() {
+        Some(argument) => argument,
+        None if call.star && name == "COUNT" => {
+            call.star = false;
+            one()
+        }
+        // What no other aggregate may have is told where aggregates are made.
+        None => return Ok(()),
+    };
     let (like, branches) = (condition.clone(), vec![(condition, counted)]);
     call.arguments.push(made(ExprKind::Case { operand: None, branches, otherwise: None }, &like));
     Ok(())

@@ -87,6 +87,8 @@ impl Writer<'_> {
         let mut fractions = Vec::new();
         note_fractions(expr, &mut fractions);
         fractions.sort_by_key(|(end, _)| std::cmp::Reverse(*end));
+        // What IS DISTINCT FROM compares is there twice.
+        fractions.dedup_by_key(|(end, _)| *end);
         for (end, at) in fractions {
             text.insert_str(end - expr.span.start, "E0");
             self.rewritten(at, "a fraction gets an exponent, without which it would be a decimal");

@@ -160,7 +160,7 @@ impl Writer<'_> {
     }
 
     /// The columns of a table of the standard dialect, as the text has them.
-    fn declared_columns(&self, table: &TableSyntax) -> Vec<String> {
+    fn declared_columns(&mut self, table: &TableSyntax) -> Vec<String> {
         let mut columns = Vec::new();
         for name in &table.order {
             let quoted = self.spelling.name(name);
@@ -173,7 +173,7 @@ impl Writer<'_> {
                     None => column_type.name.clone(),
                 });
             let computed = table.computed.iter().find(|(column, _)| column.text == *name);
-            let computed = computed.map(|(_, value)| format!("AS {}", &self.ask.sql[value.span.clone()]));
+            let computed = computed.map(|(_, value)| format!("AS {}", self.as_written(value)));
             let told = if stored { Some(STORED.to_owned()) } else { typed.or(computed) };
             columns.extend(told.map(|told| format!("{quoted} {told}")));
         }

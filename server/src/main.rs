@@ -16,14 +16,12 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use millstream_allocator as _;
 use millstream_types::BoxFuture;
 use tracing_subscriber::EnvFilter;
 
 /// The first argument of what starts a function's process.
 const FUNCTION_PROCESS: &str = "function-process";
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();

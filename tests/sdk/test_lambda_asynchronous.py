@@ -193,7 +193,9 @@ def test_configurations_are_read_changed_and_removed(functions, queue):
     _, arn = queue
     name = create(functions)
     assert error(functions.get_function_event_invoke_config, FunctionName=name) == "ResourceNotFoundException"
+    assert error(functions.put_function_event_invoke_config, FunctionName=name) == "InvalidParameterValueException"
     functions.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=0)
+    assert error(functions.update_function_event_invoke_config, FunctionName=name) == "InvalidParameterValueException"
     changed = functions.update_function_event_invoke_config(FunctionName=name, MaximumEventAgeInSeconds=60)
     assert (changed["MaximumRetryAttempts"], changed["MaximumEventAgeInSeconds"]) == (0, 60)
     listed = functions.list_function_event_invoke_configs(FunctionName=name)["FunctionEventInvokeConfigs"]

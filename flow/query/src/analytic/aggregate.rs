@@ -45,13 +45,20 @@ struct Made {
     open: Pane,
     /// How many rows were before those.
     before: usize,
-    /// By call what is made, and the rows that have none.
-    done: Vec<(Vec<ArrayRef>, Vec<(usize, String)>)>,
+    done: Vec<OfCall>,
+}
+
+/// What is made of one call.
+#[derive(Default)]
+struct OfCall {
+    made: Vec<ArrayRef>,
+    /// The rows that have no result, and why.
+    failed: Vec<(usize, String)>,
 }
 
 impl Made {
     fn new(calls: &Arc<[AggregateCall]>) -> Self {
-        let done = calls.iter().map(|_| Default::default()).collect();
+        let done = calls.iter().map(|_| OfCall::default()).collect();
         Self { calls: Arc::clone(calls), open: Pane::new(calls), before: 0, done }
     }
 
@@ -79,7 +86,7 @@ impl Made {
     }
 
     fn leave_out(&mut self, row: usize) {
-        if let Some((_, failed)) = self.done.first_mut() {
+        if let Some(OfCall { failed, .. }) = self.done.first_mut() {
             let mebibytes = RESULT_BYTES_MAX >> 20;
             failed.push((row, format!("the rows of this time look back to more than {mebibytes} MiB of values")));
         }
@@ -88,7 +95,7 @@ impl Made {
     /// Makes the results of the latest rows; their values are let go.
     fn close(&mut self) {
         let places: Vec<u32> = (0..self.open.len() as u32).collect();
-        for ((made, failed), accumulator) in self.done.iter_mut().zip(&self.open.accumulators) {
+        for (OfCall { made, failed }, accumulator) in self.done.iter_mut().zip(&self.open.accumulators) {
             let error = |place: &u32| Some((self.before + *place as usize, accumulator.error(*place)?));
             failed.extend(places.iter().filter_map(error));
             made.push(accumulator.finish(&places));
@@ -99,7 +106,7 @@ impl Made {
 
     fn finish(mut self) -> Result<Vec<Results>, ArrowError> {
         self.close();
-        let joined = |(made, failed): (Vec<ArrayRef>, _)| {
+        let joined = |OfCall { made, failed }: OfCall| {
             let made: Vec<&dyn Array> = made.iter().map(AsRef::as_ref).collect();
             Ok((concat(&made)?, failed))
         };

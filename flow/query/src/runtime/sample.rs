@@ -10,12 +10,14 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use millstream_catalog::{ColumnDefinition, QueryDialect, RecordFormat, ReferenceInput};
 use millstream_types::{EncodedRecords, Millis, RecordBatch};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::error::QueryError;
 use super::reference::Loaded;
 use crate::decode::infer::columns_of;
 use crate::dialect::InputSchema;
+use crate::value::json;
 
 /// The member of a sample's event that holds the time of its arrival, RFC 3339.
 pub const SAMPLE_ARRIVAL: &str = "EventEnqueuedUtcTime";
@@ -23,6 +25,10 @@ pub const SAMPLE_ARRIVAL: &str = "EventEnqueuedUtcTime";
 pub const SAMPLE_SHARD: &str = "PartitionId";
 /// The member that holds a record that is no JSON, as text.
 pub const SAMPLE_TEXT: &str = "RecordText";
+/// The member that holds when the node read it, which says nothing here.
+const SAMPLE_PROCESSED: &str = "EventProcessedUtcTime";
+/// What a sample adds to events.
+const ADDED: [&str; 4] = [SAMPLE_ARRIVAL, SAMPLE_SHARD, SAMPLE_TEXT, SAMPLE_PROCESSED];
 /// Shards that a sample may come from.
 const SHARDS_MAX: usize = 1_024;
 
@@ -138,17 +144,14 @@ pub(super) fn read(dialect: QueryDialect, input: &TrialInput, now: Millis) -> Re
     }
     let (mut timed, mut format) = (false, RecordFormat::Json);
     let mut shards: BTreeMap<usize, Vec<Placed>> = BTreeMap::new();
-    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
     let mut lines = Lines { text, at: 0, line: 1 };
     let wrong = |line: usize, reason: String| QueryError::Sample { input: input.name.clone(), line, reason };
     loop {
         let line = lines.of(values.byte_offset());
         let Some(value) = values.next() else { break };
-        let value = value.map_err(|error| wrong(error.line(), error.to_string()))?;
-        for event in if let Value::Array(events) = value { events } else { vec![value] } {
-            let Value::Object(event) = event else {
-                return Err(wrong(line, "expected a JSON object".to_owned()));
-            };
+        let value = value.map_err(|error| wrong(error.line(), error.to_string()))?.get();
+        for event in if value.starts_with('[') { json::elements(value).collect() } else { vec![value] } {
             let event = taken_apart(event).map_err(|reason| wrong(line, reason))?;
             timed |= event.arrival.is_some();
             if event.is_text {
@@ -201,8 +204,15 @@ impl Lines<'_> {
     }
 }
 
-/// An event without what the sample added to it.
-fn taken_apart(mut event: Map<String, Value>) -> Result<Event, String> {
+/// An event, the text of a value, without what the sample added to it. One to which nothing was added is as it stands.
+fn taken_apart(text: &str) -> Result<Event, String> {
+    if !text.starts_with('{') {
+        return Err("expected a JSON object".to_owned());
+    }
+    if !ADDED.iter().any(|name| text.contains(name)) {
+        return Ok(Event { shard: 0, arrival: None, is_text: false, data: text.as_bytes().to_vec() });
+    }
+    let mut event: Map<String, Value> = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let time = |text: &str| match text.parse::<jiff::Timestamp>() {
         Ok(time) => Ok(time.as_millisecond()),
         Err(_) => Err(format!("expected a time such as 2026-11-21T04:05:06Z in {SAMPLE_ARRIVAL}, found {text}")),
@@ -214,7 +224,7 @@ fn taken_apart(mut event: Map<String, Value>) -> Result<Event, String> {
     let shard = event.remove(SAMPLE_SHARD).and_then(|shard| shard.as_u64()).unwrap_or_default();
     let shard = usize::try_from(shard).ok().filter(|shard| *shard < SHARDS_MAX);
     let shard = shard.ok_or_else(|| format!("expected {SAMPLE_SHARD} below {SHARDS_MAX}"))?;
-    event.remove("EventProcessedUtcTime");
+    event.remove(SAMPLE_PROCESSED);
     if let Some(Value::String(text)) = event.get(SAMPLE_TEXT) {
         return Ok(Event { shard, arrival, is_text: true, data: text.clone().into_bytes() });
     }

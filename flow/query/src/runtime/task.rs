@@ -10,7 +10,7 @@ use millstream_catalog::{
 };
 use millstream_insight::{Insight, Step};
 use millstream_stream::{StreamError, Streams};
-use millstream_types::{CheckRole, LogId, Millis, RoleUse};
+use millstream_types::{Backoff, CheckRole, LogId, Millis, RoleUse};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -125,7 +125,7 @@ struct Fetched {
 impl Task {
     /// Runs until asked to stop. What fails is told and tried again from the checkpoint: a query never loses its place.
     pub(super) async fn run(self, mut stop: watch::Receiver<bool>) {
-        let mut wait = RETRY_WAITS.0;
+        let mut backoff = Backoff::new(RETRY_WAITS);
         while !*stop.borrow() {
             let begun = Instant::now();
             let Err(error) = self.work(&stop).await else { continue };
@@ -134,7 +134,7 @@ impl Task {
                 continue;
             }
             if begun.elapsed() > RETRY_WAITS.1 {
-                wait = RETRY_WAITS.0;
+                backoff.succeeded();
             }
             let pause = if waits_for_records(&error) {
                 self.running.works();
@@ -145,9 +145,7 @@ impl Task {
             } else {
                 tracing::warn!(query = %self.definition.name, %error, "a query failed; it begins again from its checkpoint");
                 self.running.fail(&error);
-                let pause = wait;
-                wait = (wait * 2).min(RETRY_WAITS.1);
-                pause
+                backoff.failed()
             };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}

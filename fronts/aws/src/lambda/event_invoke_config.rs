@@ -147,6 +147,9 @@ fn written(
     let mut constraints = Constraints::new();
     constraints.range("maximumRetryAttempts", retries, 0, 2).range("maximumEventAgeInSeconds", age, 60, 21_600);
     constraints.finish()?;
+    if retries.is_none() && age.is_none() && input.destination_config.is_none() {
+        return Err(invalid("You must specify at least one of error handling or destination setting.".to_owned()));
+    }
     let number = |value: Option<i64>| value.and_then(|value| u32::try_from(value).ok());
     let (retries, age) = (number(retries), number(age));
     let targets = match input.destination_config {

@@ -56,7 +56,8 @@ struct OutputLine {
 pub(super) fn page(console: &Console, name: &str, frame: Frame, live: Fragments) -> Result<String, ConsoleError> {
     let query = console.query(name)?;
     let input = |input: &millstream_catalog::QueryInput| {
-        (input.name.clone(), input.stream.clone(), Page::stream(&input.stream).href())
+        let names: Vec<String> = input.streams().into_iter().map(|stream| stream.name).collect();
+        (names.join(", "), input.stream.clone(), Page::stream(&input.stream).href())
     };
     let page = QueryPage {
         frame,

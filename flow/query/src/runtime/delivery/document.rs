@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millstream_catalog::DocumentOutput;
 use millstream_stream::SequenceNumber;
-use millstream_types::{ErrorKind, LogId, Record, UpsertDocuments};
+use millstream_types::{Backoff, ErrorKind, LogId, Record, UpsertDocuments};
 use serde_json::{Map, Value};
 
 use super::{ANSWER_WAIT, Outlet, RETRY_WAITS};
@@ -26,15 +26,14 @@ impl DocumentTarget {
     pub(super) async fn deliver_all(&self, outlet: &Outlet, records: &[Record]) -> Result<bool, QueryError> {
         let (mut left, wrong) = self.documents(outlet.log, records.to_vec()).await?;
         wrong.iter().for_each(|reason| outlet.running.seen("no document", reason));
-        let mut wait = RETRY_WAITS.0;
+        let mut backoff = Backoff::new(RETRY_WAITS);
         while !left.is_empty() {
             let Some(reason) = self.write(outlet, &mut left).await else { continue };
             outlet.running.not_delivered(&outlet.output, &self.failed(left.len(), reason));
-            outlet.pause(wait).await;
+            outlet.pause(backoff.failed()).await;
             if outlet.stopping() {
                 return Ok(false);
             }
-            wait = (wait * 2).min(RETRY_WAITS.1);
         }
         outlet.running.delivered(&outlet.output);
         Ok(true)

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use millstream_catalog::OutputHanding;
 use millstream_insight::Step;
 use millstream_stream::SequenceNumber;
-use millstream_types::{CheckRole, Invocation, Invoke, Record, RoleUse};
+use millstream_types::{Backoff, CheckRole, Invocation, Invoke, Record, RoleUse};
 
 use super::{BYTES_MAX, Outlet, RETRY_WAITS};
 use crate::runtime::error::QueryError;
@@ -88,7 +88,7 @@ impl FunctionTarget {
             })
             .collect();
         let mut offsets: Vec<u64> = records.iter().map(|record| record.offset).collect();
-        let mut wait = RETRY_WAITS.0;
+        let mut backoff = Backoff::new(RETRY_WAITS);
         while !left.is_empty() {
             let sent = left.len();
             let (invocation, outcome) = self.send(&outlet.query, &mut left).await;
@@ -114,8 +114,7 @@ impl FunctionTarget {
             let target = format!("function `{}`", self.function);
             let error = QueryError::Delivery { target, what: "records", left: left.len(), reason: outcome };
             outlet.running.not_delivered(&outlet.output, &error);
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(RETRY_WAITS.1);
+            tokio::time::sleep(backoff.failed()).await;
         }
     }
 

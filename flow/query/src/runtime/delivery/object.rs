@@ -13,7 +13,7 @@ use bytes::Bytes;
 use millstream_catalog::{ObjectOutput, OutputHanding, RecordFormat};
 use millstream_insight::Step;
 use millstream_stream::ReadBatch;
-use millstream_types::{NewObject, PutObject};
+use millstream_types::{Backoff, NewObject, PutObject};
 use tokio::time::Instant;
 
 use super::growth::{Growing, Growth};
@@ -86,14 +86,13 @@ impl ObjectTarget {
 
     /// Tries to write what grew until that is done, or until asked to stop.
     async fn write(&self, outlet: &Outlet, growth: &mut Growth) {
-        let mut wait = RETRY_WAITS.0;
+        let mut backoff = Backoff::new(RETRY_WAITS);
         while let Err(error) = self.write_once(outlet, growth, false).await {
             outlet.running.not_delivered(&outlet.output, &error);
-            outlet.pause(wait).await;
+            outlet.pause(backoff.failed()).await;
             if outlet.stopping() {
                 return;
             }
-            wait = (wait * 2).min(RETRY_WAITS.1);
         }
         outlet.running.delivered(&outlet.output);
         outlet.running.handed(&outlet.output, growth.position());

@@ -9,12 +9,19 @@ use datafusion_common::DataFusionError;
 
 use super::ExecuteError;
 use super::failure::Failure;
+use crate::expression::grown::{TEXTS_BYTES_MAX, texts_too_long};
 use crate::plan::{ROWTIME, ScalarExpr, TIMESTAMP, WindowAggregate};
 use crate::script::Batch;
+
+/// What results may take that are made row by row, in their longest columns: as much as a call may make of all rows at once.
+const JOINED_BYTES_MAX: usize = TEXTS_BYTES_MAX;
 
 /// What a computation over a batch gives; both kinds can be put together again from pieces.
 pub(super) trait Pieces: Sized {
     fn joined(pieces: Vec<Self>) -> Result<Self, ExecuteError>;
+
+    /// What its longest column takes.
+    fn bytes(&self) -> usize;
 }
 
 impl Pieces for RecordBatch {
@@ -22,12 +29,21 @@ impl Pieces for RecordBatch {
         let schema = pieces.first().map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
         Ok(concat_batches(&schema, &pieces)?)
     }
+
+    fn bytes(&self) -> usize {
+        self.columns().iter().map(Pieces::bytes).max().unwrap_or_default()
+    }
 }
 
 impl Pieces for ArrayRef {
     fn joined(pieces: Vec<Self>) -> Result<Self, ExecuteError> {
         let arrays: Vec<&dyn arrow::array::Array> = pieces.iter().map(AsRef::as_ref).collect();
         Ok(if arrays.is_empty() { new_empty_array(&DataType::Null) } else { concat(&arrays)? })
+    }
+
+    fn bytes(&self) -> usize {
+        // Of a part of an array only that part, whatever else its memory holds.
+        self.to_data().get_slice_memory_size().unwrap_or_default()
     }
 }
 
@@ -42,13 +58,17 @@ pub(super) fn by_row<T: Pieces>(
         Err(DataFusionError::ResourcesExhausted(reason)) => return Err(ExecuteError::TooLarge(reason)),
         Err(error) => error,
     };
-    let (mut kept, mut pieces, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut kept, mut pieces, mut errors, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
     // What scripts may take for all rows they may take for these rows together: results of every row are kept here.
     let _batch = Batch::begin();
     for row in 0..rows.num_rows() {
         let one = rows.slice(row, 1);
         match compute(&one) {
             Ok(made) => {
+                bytes += made.bytes();
+                if bytes > JOINED_BYTES_MAX {
+                    return Err(ExecuteError::TooLarge(texts_too_long()));
+                }
                 kept.push(one);
                 pieces.push(made);
             }
@@ -143,7 +163,7 @@ pub(super) fn values(wanted: &[&ScalarExpr], rows: &RecordBatch) -> Result<Recor
 mod tests {
     use std::cell::RefCell;
 
-    use arrow::array::Int64Array;
+    use arrow::array::{Int64Array, StringArray};
     use arrow::datatypes::Int64Type;
 
     use super::*;
@@ -164,6 +184,23 @@ mod tests {
         assert!(batches[0].is_none() && batches[1].is_some(), "{batches:?}");
         assert_eq!(batches[1..], [batches[1]; 3]);
         assert_eq!(Batch::current(), None);
+    }
+
+    #[test]
+    fn results_row_by_row_are_bounded_as_those_of_all_rows_at_once() {
+        let rows = |count| {
+            let column: ArrayRef = Arc::new(Int64Array::from_iter_values(0..count));
+            RecordBatch::try_from_iter([("n", column)]).unwrap()
+        };
+        let text: ArrayRef = Arc::new(StringArray::from(vec!["x".repeat(4 << 20)]));
+        let made = |count| {
+            by_row(&rows(count), |rows| match rows.num_rows() {
+                1 => Ok(Arc::clone(&text)),
+                _ => Err(DataFusionError::Execution("not all at once".to_owned())),
+            })
+        };
+        assert_eq!(made(4).unwrap().1.len(), 4);
+        assert!(matches!(made(100), Err(ExecuteError::TooLarge(_))), "400 MiB");
     }
 
     #[test]

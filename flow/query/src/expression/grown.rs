@@ -10,7 +10,7 @@ pub(super) const TEXT_BYTES_MAX: usize = 1 << 20;
 
 /// As long may all texts be together that one call makes of the rows that are computed at once. Records that are read together have
 /// some MiB: only a text that makes each of its rows many times longer comes here.
-const TEXTS_BYTES_MAX: usize = 256 << 20;
+pub(crate) const TEXTS_BYTES_MAX: usize = 256 << 20;
 
 /// Texts as an array.
 ///
@@ -28,14 +28,19 @@ pub(super) fn grown<T: AsRef<str>>(
             return Err(too_long());
         }
         if bytes > TEXTS_BYTES_MAX {
-            let most = TEXTS_BYTES_MAX >> 20;
-            return Err(ArrowError::MemoryError(format!(
-                "the query makes texts of more than {most} MiB of records that are read together: shorten what it repeats or joins"
-            )));
+            return Err(ArrowError::MemoryError(texts_too_long()));
         }
         texts.append_option(text);
     }
     Ok(Arc::new(texts.finish()))
+}
+
+/// Why a query stops whose texts are too long together.
+pub(crate) fn texts_too_long() -> String {
+    let most = TEXTS_BYTES_MAX >> 20;
+    format!(
+        "the query makes texts of more than {most} MiB of records that are read together: shorten what it repeats or joins"
+    )
 }
 
 pub(super) fn too_long() -> ArrowError {

@@ -8,7 +8,7 @@ pub(crate) mod bind_call;
 pub(crate) mod cast;
 pub(crate) mod function;
 mod geo;
-mod grown;
+pub(crate) mod grown;
 pub(crate) mod kernel;
 mod like;
 pub(crate) mod log;

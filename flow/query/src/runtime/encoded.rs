@@ -172,14 +172,15 @@ impl Part {
             };
             let label_bytes = if entry.partition_key == label.as_bytes() { 0 } else { label.len() };
             let bytes = entry.partition_key.len() + entry.headers.len() + entry.data.len() + label_bytes + ENTRY_BYTES;
-            if self.bytes > 0 && self.bytes + bytes > PART_BYTES_MAX && bytes <= PART_BYTES_MAX {
+            if bytes > PART_BYTES_MAX {
+                self.left_out.push(too_long(&output.name, bytes));
+                taken = row + 1;
+                continue;
+            }
+            if self.bytes + bytes > PART_BYTES_MAX {
                 break;
             }
             taken = row + 1;
-            if bytes > PART_BYTES_MAX {
-                self.left_out.push(too_long(&output.name, bytes));
-                continue;
-            }
             self.bytes += bytes;
             encoded.entries.push(entry);
             encoded.labels.push(label);

@@ -210,6 +210,13 @@ mod tests {
     use millstream_types::{EncodedRecords, RecordBatch};
 
     use super::*;
+
+    #[test]
+    fn a_partition_key_is_no_longer_than_the_service_allows() {
+        assert_eq!(partition_key("A, B"), "A, B");
+        assert_eq!(partition_key(&"x".repeat(256)).len(), 256);
+        assert_eq!(partition_key(&"\u{20ac}".repeat(300)), "\u{20ac}".repeat(256));
+    }
     use crate::{Executor, InputSchema, plan};
 
     /// The bytes that a query makes of one record, with a column `r` without a fixed type.

@@ -42,6 +42,11 @@ fn what_is_not_right_is_told_at_its_place() {
         ),
         ("INSERT INTO o SELECT SUM(*) FILTER (WHERE n > 0) AS a FROM t", "Q101 2:22 SUM takes 1 argument, found *"),
         ("INSERT INTO o SELECT AVG() FILTER (WHERE n > 0) AS a FROM t", "Q101 2:22 AVG takes 1 argument, found 0"),
+        (
+            "INSERT INTO o SELECT CAST(k AS BIGINT) AS a FROM TABLE(TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) \
+             GROUP BY window_start, window_end, TRY_CAST(k AS BIGINT)",
+            "Q110 2:27 `k` is neither in GROUP BY nor inside an aggregate",
+        ),
         ("INSERT INTO o SELECT k IS 7 AS a FROM t", "Q101 2:27 expected `NULL`, found `7`"),
         (
             "INSERT INTO o SELECT a.k FROM t AS a JOIN t AS b ON a.k = b.k AND a.n = b.n",
